@@ -1,0 +1,170 @@
+# rtlua. `make demo` renders the showcase and `make test` runs the specs; both set the machine up first
+# (scripts/setup.sh).
+#
+#   BUILD=release|asan|tsan   the variant; each has objects of its own below build/, and rtlua.so is the last one built
+#   WERROR=1                  warnings are errors (CI)
+#   CC CFLAGS LDFLAGS         the user's come first, what exactness and speed need after them
+#   LUA_INCDIR LIBFLAG        where lua.h is and how a module is linked, as LuaRocks passes them
+#   PREFIX DESTDIR            where install puts things
+#   V=1                       show the commands
+#
+# No target but demo and test ever calls a package manager.
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+ifeq ($(origin CC),default)
+CC := cc
+endif
+BUILD ?= release
+CFLAGS ?= -g
+UNAME := $(shell uname -s)
+
+# ---- What it stands on -----------------------------------------------------------------------------------------------
+
+PKG_CONFIG ?= pkg-config
+package_flags = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+is_54 = $(filter 5.4%,$(call package_flags,--modversion $(1)))
+LUA_PACKAGE := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,$(if $(call is_54,$(name)),$(name))))
+LUA_CFLAGS := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(if $(LUA_PACKAGE),$(call package_flags,--cflags $(LUA_PACKAGE))))
+PNG_CFLAGS := $(if $(PNG_INCDIR),-I$(PNG_INCDIR),$(call package_flags,--cflags libpng))
+PNG_LIBS := $(if $(PNG_LIBDIR),-L$(PNG_LIBDIR) )$(or $(call package_flags,--libs libpng),-lpng)
+
+LUA ?= $(or $(shell command -v lua5.4),lua)
+BUSTED ?= $(or $(shell command -v busted),busted)
+LUACHECK ?= luacheck
+
+# ---- Flags -----------------------------------------------------------------------------------------------------------
+# Contraction would fuse a*b+c and change bits, so it is off, and after the user's flags. The other two change no value:
+# they let the compiler drop errno and floating-point traps, neither of which is used here.
+
+EXACT := -ffp-contract=off -fno-math-errno -fno-trapping-math
+WARNINGS := -Wall -Wextra $(if $(WERROR),-Werror)
+VARIANT.release := -O3
+VARIANT.asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
+  -fno-sanitize-recover=all
+VARIANT.tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+ifeq ($(filter $(BUILD),release asan tsan),)
+$(error BUILD=$(BUILD) is no variant: use release, asan or tsan)
+endif
+
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(VARIANT.$(BUILD)) -fPIC -pthread \
+  $(EXACT) $(WARNINGS) -Icore
+LIBFLAG ?= $(if $(filter Darwin,$(UNAME)),-bundle -undefined dynamic_lookup,-shared)
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) $(filter -fsanitize%,$(VARIANT.$(BUILD))) $(LIBFLAG) -pthread
+
+# ---- Building --------------------------------------------------------------------------------------------------------
+
+OUT := build/$(BUILD)-$(notdir $(firstword $(CC)))
+CORE := $(wildcard core/*.c core/*/*.c)
+BINDINGS := $(wildcard bindings/*.c)
+CORE_OBJECTS := $(CORE:%.c=$(OUT)/%.o)
+BINDING_OBJECTS := $(BINDINGS:%.c=$(OUT)/%.o)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$@")
+
+.PHONY: all demo test lint format docs bench install uninstall clean FORCE
+all: rtlua.so
+
+# One module for all of Lua's, at the top, where ./rtlua looks: a copy of the variant that was asked for last.
+rtlua.so: $(OUT)/rtlua.so build/variant
+	@cp $< $@.tmp && mv $@.tmp $@
+
+$(OUT)/rtlua.so: $(BINDING_OBJECTS) $(OUT)/librtcore.a
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $^ $(PNG_LIBS) -lm
+
+$(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(CORE_OBJECTS)
+
+$(OUT)/core/%.o: core/%.c $(OUT)/flags
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -fvisibility=hidden $(PNG_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(LUA_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Files that change only when what they say does: objects follow the flags, the archive the list of sources, and
+# rtlua.so the variant. Before the first build of a variant, what it needs is looked for.
+MISSING = $(shell CC="$(CC)" HEADER_FLAGS="$(LUA_CFLAGS) $(PNG_CFLAGS)" scripts/setup.sh missing build)
+say_missing = $(if $(1),$(error rtlua needs packages that are not here: apt-get install $(strip $(1))))
+keep = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
+$(OUT)/flags: FORCE
+	$(if $(wildcard $@),,$(call say_missing,$(MISSING)))$(call keep,$(COMPILE) $(LUA_CFLAGS) $(PNG_CFLAGS) $(LINK))
+$(OUT)/sources: FORCE
+	$(call keep,$(CORE))
+build/variant: FORCE
+	$(call keep,$(OUT))
+
+-include $(CORE_OBJECTS:.o=.d) $(BINDING_OBJECTS:.o=.d)
+
+# ---- A newcomer's two commands ---------------------------------------------------------------------------------------
+
+JOBS := -j$(or $(shell getconf _NPROCESSORS_ONLN 2>/dev/null),2)
+
+demo:
+	@scripts/setup.sh install build
+	@$(MAKE) $(JOBS) all
+	./rtlua scenes/showcase.lua -o showcase.png
+	@echo "$(CURDIR)/showcase.png"
+
+# SPECS=spec/one_spec.lua runs one file. A sanitizer's run time has to be in the process before Lua is.
+library = $(shell $(CC) -print-file-name=$(1))
+RUN.asan = env LD_PRELOAD="$(call library,libasan.so)" UBSAN_OPTIONS=print_stacktrace=1 \
+  ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:detect_leaks=1
+RUN.tsan = setarch -R env LD_PRELOAD="$(call library,libtsan.so)" TSAN_OPTIONS=second_deadlock_stack=1
+
+test:
+	@scripts/setup.sh install test
+	@$(MAKE) $(JOBS) all
+	$(RUN.$(BUILD)) $(LUA) $(BUSTED) $(SPECS)
+
+# ---- For who works on it ---------------------------------------------------------------------------------------------
+
+C_FILES = $(CORE) $(BINDINGS) $(wildcard core/*.h core/*/*.h bindings/*.h)
+TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(LUA_CFLAGS) $(PNG_CFLAGS)
+
+lint:
+	clang-format --dry-run -Werror $(C_FILES)
+	printf '%s\n' $(CORE) $(BINDINGS) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_FLAGS)' clang-tidy
+	$(LUACHECK) --quiet .
+	$(LUA) scripts/docs.lua --check
+
+format:
+	clang-format -i $(C_FILES)
+
+docs:
+	$(LUA) scripts/docs.lua
+
+bench: all
+	$(LUA) spec/bench/bench.lua
+
+# ---- Installing ------------------------------------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LUADIR ?= $(PREFIX)/share/lua/5.4
+LIBDIR ?= $(PREFIX)/lib/lua/5.4
+SCENEDIR ?= $(PREFIX)/share/rtlua/scenes
+
+install: all
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LUADIR)/rtlua" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(SCENEDIR)"
+	install -m 755 rtlua "$(DESTDIR)$(BINDIR)/rtlua"
+	install -m 644 scripts/rtlua/*.lua "$(DESTDIR)$(LUADIR)/rtlua/"
+	install -m 755 rtlua.so "$(DESTDIR)$(LIBDIR)/rtlua.so"
+	install -m 644 scenes/*.lua "$(DESTDIR)$(SCENEDIR)/"
+
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/rtlua" "$(DESTDIR)$(LIBDIR)/rtlua.so"
+	rm -rf "$(DESTDIR)$(LUADIR)/rtlua" "$(DESTDIR)$(SCENEDIR)"
+	-rmdir "$(DESTDIR)$(PREFIX)/share/rtlua" 2>/dev/null
+
+clean:
+	rm -rf build rtlua.so

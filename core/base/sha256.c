@@ -1,0 +1,112 @@
+/* SHA-256 by FIPS 180-4, section 6.2. The constants are the fractional parts of the square roots of the first 8 primes
+ * and of the cube roots of the first 64. */
+#include "base/sha256.h"
+
+#include <string.h>
+
+static const uint32_t round_constants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
+
+static void compress(uint32_t state[8], const uint8_t block[64]) {
+  uint32_t w[64];
+  for (int t = 0; t < 16; t++, block += 4)
+    w[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 | block[3];
+  for (int t = 16; t < 64; t++) {
+    uint32_t s0 = rotate(w[t - 15], 7) ^ rotate(w[t - 15], 18) ^ w[t - 15] >> 3;
+    uint32_t s1 = rotate(w[t - 2], 17) ^ rotate(w[t - 2], 19) ^ w[t - 2] >> 10;
+    w[t] = w[t - 16] + s0 + w[t - 7] + s1;
+  }
+  uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+  uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+  for (int t = 0; t < 64; t++) {
+    uint32_t choice = (e & f) ^ (~e & g), majority = (a & b) ^ (a & c) ^ (b & c);
+    uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + choice + round_constants[t] + w[t];
+    uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + majority;
+    h = g;
+    g = f;
+    f = e;
+    e = d + t1;
+    d = c;
+    c = b;
+    b = a;
+    a = t1 + t2;
+  }
+  const uint32_t result[8] = {a, b, c, d, e, f, g, h};
+  for (int i = 0; i < 8; i++) state[i] += result[i];
+}
+
+void rt_sha256_init(rt_sha256 *s) {
+  *s = (rt_sha256){
+      .state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void rt_sha256_add(rt_sha256 *s, const void *data, size_t n) {
+  const uint8_t *bytes = data;
+  size_t held = s->length % 64;
+  s->length += n;
+  if (held) {
+    size_t taken = n < 64 - held ? n : 64 - held;
+    if (taken) memcpy(s->block + held, bytes, taken);
+    if (held + taken < 64) return;
+    compress(s->state, s->block);
+    bytes += taken;
+    n -= taken;
+  }
+  for (; n >= 64; bytes += 64, n -= 64) compress(s->state, bytes);
+  if (n) memcpy(s->block, bytes, n);
+}
+
+void rt_sha256_end(rt_sha256 *s, uint8_t digest[32]) {
+  uint64_t bit_length = s->length * 8;
+  size_t held = s->length % 64;
+  uint8_t padding[72] = {0x80};
+  size_t n = (held < 56 ? 56 : 120) - held;
+  for (int i = 0; i < 8; i++) padding[n + (size_t)i] = (uint8_t)(bit_length >> (56 - 8 * i));
+  rt_sha256_add(s, padding, n + 8);
+  for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(s->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void rt_sha256_hex(rt_sha256 *s, char hex[65]) {
+  static const char digits[] = "0123456789abcdef";
+  uint8_t digest[32];
+  rt_sha256_end(s, digest);
+  for (int i = 0; i < 32; i++) {
+    hex[2 * i] = digits[digest[i] >> 4];
+    hex[2 * i + 1] = digits[digest[i] & 15];
+  }
+  hex[64] = '\0';
+}
+
+void rt_sha256_u32(rt_sha256 *s, uint32_t v) {
+  uint8_t bytes[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+  rt_sha256_add(s, bytes, sizeof bytes);
+}
+
+void rt_sha256_floats(rt_sha256 *s, const float *v, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    float x = v[i] == 0.0f ? 0.0f : v[i];
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    rt_sha256_u32(s, bits);
+  }
+}
+
+void rt_sha256_doubles(rt_sha256 *s, const double *v, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    double x = v[i] == 0.0 ? 0.0 : v[i];
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    rt_sha256_u32(s, (uint32_t)bits);
+    rt_sha256_u32(s, (uint32_t)(bits >> 32));
+  }
+}

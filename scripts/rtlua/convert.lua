@@ -1,0 +1,21 @@
+-- rtlua convert: a picture in another format, with an exposure and a tone curve.
+
+local core = require "rtlua.core.image"
+local errors = require "rtlua.errors"
+
+local convert = {}
+
+function convert.command(parsed)
+  local from, to = parsed.arguments[1], parsed.arguments[2]
+  local ok, message, code = core.can_save(to)
+  if not ok then errors.raise(code, message) end
+  local picture
+  picture, message, code = core.load(from)
+  if not picture then errors.raise(code, message) end
+  local o = parsed.options
+  ok, message, code = picture:save(to, { exposure = o.exposure, tonemap = o.tonemap, bits = o.bits })
+  if not ok then errors.raise(code, message) end
+  return 0
+end
+
+return convert

@@ -1,0 +1,32 @@
+-- rtlua diff: how far a picture is from a reference. Exit 1 where a limit is exceeded.
+
+local core = require "rtlua.core.image"
+local errors = require "rtlua.errors"
+local json = require "rtlua.json"
+local output = require "rtlua.output"
+
+local diff = {}
+
+local function load(path)
+  local picture, message, code = core.load(path)
+  if not picture then errors.raise(code, message) end
+  return picture
+end
+
+function diff.command(parsed)
+  local options = parsed.options
+  local a, b = load(parsed.arguments[1]), load(parsed.arguments[2])
+  local d, message, code = core.compare(a, b)
+  if not d then errors.raise(code, message) end
+  if options.json then
+    output.write(json.encode { schema = 1, mse = d.mse, relmse = d.relmse, psnr = d.psnr, equal = d.mse == 0 } .. "\n")
+  else
+    output.write(("mse     %.6g\nrelmse  %.6g\npsnr    %.2f dB\n"):format(d.mse, d.relmse, d.psnr))
+  end
+  local function above(value, limit) return limit ~= nil and not (value <= limit) end
+  local exceeded = above(d.mse, options.max_mse) or above(d.relmse, options.max_relmse)
+    or (options.min_psnr ~= nil and not (d.psnr >= options.min_psnr))
+  return exceeded and 1 or 0
+end
+
+return diff

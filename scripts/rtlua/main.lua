@@ -1,0 +1,85 @@
+-- The command: what `rtlua ARGS` does, and its exit code.
+--
+-- Reading order: cli.lua (commands and options), run.lua (scripts and rendering), info.lua, diff.lua, convert.lua, repl.lua.
+-- An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an exit code of sysexits.h.
+
+local cli = require "rtlua.cli"
+local errors = require "rtlua.errors"
+local output = require "rtlua.output"
+local signal = require "rtlua.signal"
+local suggest = require "rtlua.suggest"
+local system = require "rtlua.system"
+
+local main = {}
+
+-- Loaded when they are asked for: a diff needs no scene library.
+local modules = { render = "rtlua.run", info = "rtlua.info", diff = "rtlua.diff", convert = "rtlua.convert", repl = "rtlua.repl" }
+
+local function version()
+  local lines = { "rtlua " .. system.version() }
+  local features, names = system.features(), {}
+  for name in pairs(features) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do lines[#lines + 1] = ("%s %s"):format(name, tostring(features[name])) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function looks_like_a_command(word) return not word:find("[./]") and not system.exists(word) end
+
+local function dispatch(args, started)
+  local first = args[1]
+  if first == nil then errors.raise(errors.USAGE, "nothing to do: give it a script, or see rtlua --help") end
+  if first == "--help" or first == "-h" then
+    output.write(cli.help())
+    return 0
+  end
+  if first == "--version" then
+    output.write(version())
+    return 0
+  end
+  local rest = table.move(args, 2, #args, 1, {})
+  local command = cli.commands[first]
+  if command then
+    local parsed = cli.parse(command, rest, true)
+    if parsed.help then
+      output.write(parsed.help)
+      return 0
+    end
+    main.traceback = parsed.options.traceback
+    return require(modules[first]).command(parsed, started)
+  end
+  if first:sub(1, 1) == "-" then
+    local names = { "--help", "--version" }
+    errors.raise(errors.USAGE,
+      ("unknown option '%s'%s: options follow a script or a command: see rtlua --help"):format(first, suggest.hint(first, names)))
+  end
+  if looks_like_a_command(first) then
+    local names = {}
+    for _, c in ipairs(cli.commands) do names[#names + 1] = c.name end
+    errors.raise(errors.USAGE, ("there is no command and no script '%s'%s: see rtlua --help"):format(first, suggest.hint(first, names)))
+  end
+  if not system.exists(first) then errors.raise(errors.NO_INPUT, ("%s: no such file: check the name"):format(first)) end
+  return require("rtlua.run").script(first, rest, started)
+end
+
+-- Keeps where an unforeseen error came from: that is a bug of ours.
+local function on_error(e)
+  if errors.is(e) then return e end
+  local foreign = type(e) == "table" and e.message and e
+  local found = errors.new(foreign and e.code or errors.BUG, foreign and e.message or ("a bug: %s: please report it"):format(tostring(e)))
+  found.traceback = debug.traceback("", 2)
+  return found
+end
+
+--- Runs the command and returns its exit code.
+function main.main(args)
+  local started = system.now()
+  signal.install()
+  local ok, result = xpcall(dispatch, on_error, args, started)
+  if ok then return result end
+  output.say("rtlua: " .. result.message)
+  if main.traceback and result.traceback then output.say(result.traceback) end
+  return result.code
+end
+
+return main

@@ -1,0 +1,119 @@
+-- The render table's record: every option of a render, as a scene's `render` table, scene:render { } and the command line have it.
+
+local schema = require "rtlua.schema"
+
+schema.types.duration = {
+  expected = function() return 'a duration above 0: seconds, or such as "1.5s", "2m" or "1h"' end,
+  read = function(value)
+    local seconds = value
+    if type(value) == "string" then
+      local number, unit = value:match("^(%d*%.?%d*)([smh]?)$")
+      local factor = ({ [""] = 1, s = 1, m = 60, h = 3600 })[unit or ""]
+      seconds = tonumber(number) and tonumber(number) * factor
+    end
+    if type(seconds) ~= "number" or not (seconds > 0 and seconds < math.huge) then return nil, schema.show(value) end
+    return seconds
+  end,
+  parse = function(text) return text end,
+  luals = function() return "number|string" end,
+}
+
+--- File names in the working directory: a scene says how its picture is called, not where on the disk it goes.
+schema.types.outputs = {
+  expected = function() return "a file name without a folder, or a list of them" end,
+  read = function(value)
+    local list = type(value) == "string" and { value } or value
+    if type(list) ~= "table" or getmetatable(list) ~= nil or #list == 0 then return nil, schema.show(value) end
+    local out = {}
+    for i, name in ipairs(list) do
+      if type(name) ~= "string" or name == "" or name:sub(1, 1) == "-" or name:find("[/\\%z]") then return nil, schema.show(name) end
+      out[i] = name
+    end
+    return out
+  end,
+  luals = function() return "string|string[]" end,
+}
+
+local MAX_SIDE, MAX_SPP = 65536, 1 << 24
+
+local options = {
+  name = "render",
+  doc = "How a scene is rendered. Every field is an option of the command too, which wins.",
+  fields = {
+    {
+      "size", type = "numbers", count = 2, join = "x", element = { type = "integer", min = 1, max = MAX_SIDE }, default = { 800, 600 },
+      noun = "{width, height}, from 1 to 65536 each", doc = "Width and height in pixels.",
+      cli = { flag = "--size", metavar = "WxH", noun = "WxH with sides from 1 to 65536" },
+    },
+    {
+      "spp", type = "integer", min = 1, max = MAX_SPP, default = 64, doc = "Samples per pixel.",
+      cli = { flag = "--spp", metavar = "N" },
+    },
+    {
+      "crop", type = "numbers", count = 4, join = ",", element = { type = "integer", min = 0, max = MAX_SIDE },
+      noun = "{x0, y0, x1, y1} in pixels", doc = "Renders a part alone: pixels from (x0, y0) to before (x1, y1), counted from top left.",
+      cli = { flag = "--crop", metavar = "X0,Y0,X1,Y1", noun = "X0,Y0,X1,Y1 in pixels, half open" },
+    },
+    {
+      "threads", type = "integer", min = 1, max = 1024, doc = "Threads; as many as the process may use when absent.",
+      cli = { flag = "--threads", metavar = "N" },
+    },
+    {
+      "seed", type = "integer", min = 0, max = 0xffffffff, default = 0, doc = "Another seed gives another, independent noise.",
+      cli = { flag = "--seed", metavar = "N" },
+    },
+    {
+      "max_depth", type = "integer", min = 0, max = 0xfffffffe, infinite = true, default = 16,
+      doc = "Bounces of a path; 0 is emission alone; math.huge (inf on the command line) has no limit.",
+      cli = { flag = "--max-depth", metavar = "N" },
+    },
+    {
+      "filter", type = "enum", values = { "box", "gaussian", "blackman-harris" }, default = "blackman-harris", doc = "The pixel filter.",
+      cli = { flag = "--filter", metavar = "NAME" },
+    },
+    {
+      "clamp_indirect", type = "number", min = 0, default = 0,
+      doc = "The largest radiance of a sample's indirect part: less noise for some light lost; 0 is off.",
+      cli = { flag = "--clamp-indirect", metavar = "L" },
+    },
+    {
+      "transparent", type = "boolean", default = false, doc = "The background is alpha 0 to the camera.",
+      cli = { flag = "--transparent" },
+    },
+    {
+      "exposure", type = "number", min = -64, max = 64, default = 0, doc = "Exposure in EV: display formats multiply by 2^exposure.",
+      cli = { flag = "--exposure", metavar = "EV" },
+    },
+    {
+      "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none", doc = "Tone curve of display formats; none only clips.",
+      cli = { flag = "--tonemap", metavar = "NAME" },
+    },
+    {
+      "bits", type = "enum", values = { 8, 16 }, default = 8, doc = "Bits for each channel of a PNG.",
+      cli = { flag = "--bits", metavar = "N" },
+    },
+    {
+      "time_limit", type = "duration", doc = 'Stops after this time with what there is: seconds, or "90s", "2m", "1h". The command counts from its start.',
+      cli = { flag = "--time-limit", metavar = "DUR" },
+    },
+    {
+      "output", type = "outputs", doc = "Names of the pictures that the command writes in the working directory; SCENE.png when absent.",
+      cli = { flag = "-o", metavar = "FILE", repeated = true, doc = "Writes a picture, .png, .pfm or .hdr; repeatable; - is standard output, as PNG." },
+    },
+    {
+      "quiet", type = "boolean", default = false, doc = "Shows no progress.",
+      cli = { flag = "--quiet" },
+    },
+    {
+      "json", type = "boolean", default = false,
+      doc = "Prints events as JSON lines on standard output (standard error when -o - takes that) instead of progress.",
+      cli = { flag = "--json" },
+    },
+    {
+      "stats", type = "boolean", default = false, doc = "Reports triangles, build time, memory, rays per second and dropped samples on standard error.",
+      cli = { flag = "--stats" },
+    },
+  },
+}
+
+return options

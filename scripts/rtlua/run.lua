@@ -1,0 +1,164 @@
+-- rtlua SCRIPT and rtlua render: loads a script, and renders the scene that it returns into files.
+--
+-- Whatever ends a render early, the time limit or a signal, the picture so far is written. Outputs are tried before the work begins.
+
+local cli = require "rtlua.cli"
+local core_image = require "rtlua.core.image"
+local errors = require "rtlua.errors"
+local loader = require "rtlua.loader"
+local output = require "rtlua.output"
+local progress = require "rtlua.progress"
+local render = require "rtlua.render"
+local scene = require "rtlua.scene"
+local signal = require "rtlua.signal"
+local stats = require "rtlua.stats"
+local system = require "rtlua.system"
+
+local run = {}
+
+--- Loads a script. `options`: params, asset_path, trust, traceback, threads, time_limit (from the command's start). Raises what went wrong.
+function run.load(path, options, started, sandbox, args)
+  local left = options.time_limit and math.max(options.time_limit - (system.now() - started), 0.001)
+  local result, problem = loader.load(path, {
+    sandbox = sandbox, params = options.params, args = args, time_limit = left, asset_paths = options.asset_path or {},
+    threads = options.threads, traceback = options.traceback,
+  })
+  if not result then
+    local e = errors.new(problem.code or errors.DATA, problem.message)
+    e.traceback = problem.traceback
+    error(e, 0)
+  end
+  return result
+end
+
+--- Loads what must be a scene.
+function run.load_scene(path, options, started)
+  local result = run.load(path, options, started, not options.trust, {})
+  if not result.scene then
+    errors.raise(errors.DATA, ("%s: returned no scene: end it with return rt.scene { ... }"):format(path))
+  end
+  cli.check_params(options.params, result.params_read)
+  return result
+end
+
+-- ---- Outputs
+
+local function default_output(path)
+  return (path:match("([^/]*)$"):gsub("%.lua$", "")) .. ".png"
+end
+
+local function check_outputs(files)
+  for _, file in ipairs(files) do
+    if file == "-" then
+      if system.isatty(1) then errors.raise(errors.USAGE, "-o -: standard output is a terminal: send it to a file or a pipe") end
+    else
+      local ok, message, code = core_image.can_save(file)
+      if not ok then errors.raise(code or errors.CANT_WRITE, message) end
+    end
+  end
+end
+
+--- Writes every output, and raises the first failure after having tried them all.
+local function write_outputs(files, picture, settings, text, show)
+  local encode = { exposure = settings.exposure, tonemap = settings.tonemap, bits = settings.bits, text = text }
+  local failure
+  for _, file in ipairs(files) do
+    local ok, message, code
+    if file == "-" then
+      ok, message, code = picture:write_png(1, encode)
+    else
+      ok, message, code = picture:save(file, encode)
+    end
+    if ok then
+      show:event("written", { file = file })
+    else
+      failure = failure or errors.new(code or errors.CANT_WRITE, message)
+    end
+  end
+  if failure then error(failure, 0) end
+end
+
+--- What a PNG says about itself: nothing of the machine or the hour.
+local function png_text(core, settings, last, area)
+  local spp = tostring(settings.spp)
+  if last.samples < last.total then spp = ("%.2f of %d"):format(last.samples / area, settings.spp) end
+  return {
+    { "Software", "rtlua " .. system.version() }, { "Scene hash", core:hash() }, { "spp", spp }, { "seed", tostring(settings.seed) },
+  }
+end
+
+-- ---- Rendering
+
+local function fail(message) errors.raise(errors.USAGE, "--" .. message) end
+
+--- Renders a loaded scene by the command line's options. Returns the exit code.
+function run.render(loaded, path, options, started)
+  local core = scene.core(loaded)
+  local own = scene.plain(loaded)
+  local blame = options.crop and fail or options.size and fail or function(message)
+    errors.raise(errors.DATA, ("%s: render: %s"):format(path, message))
+  end
+  local settings = render.merge(own, options, blame)
+  local files = settings.output or { default_output(path) }
+  check_outputs(files)
+  local piped = false
+  for _, file in ipairs(files) do piped = piped or file == "-" end
+
+  local crop = settings.crop
+  local area = (crop[3] - crop[1]) * (crop[4] - crop[2])
+  local show = progress.new {
+    quiet = settings.quiet, json = settings.json, events = piped and io.stderr or io.stdout, name = path:match("([^/]*)$"),
+  }
+  show:event("start", {
+    scene = path, width = settings.size[1], height = settings.size[2], crop = crop, spp = settings.spp, seed = settings.seed,
+    threads = settings.threads, hash = core:hash(),
+  })
+
+  local begun, message, code = render.start_core(core, settings)
+  if not begun then errors.raise(code, message) end
+  local job <close> = begun
+  local deadline = settings.time_limit and started + settings.time_limit
+  local reason = render.wait(job, deadline, function(p) show:tick(p) end)
+  local last = render.progress(job)
+  local picture
+  picture, message, code = job:image()
+  if not picture then errors.raise(code, message) end
+  show:clear()
+  show:event("done", { complete = reason == nil, reason = reason, progress = last })
+
+  write_outputs(files, picture, settings, png_text(core, settings, last, area), show)
+  local interrupted = reason and reason ~= "time"
+  local note = ""
+  if reason == "time" then note = ", stopped by its time limit" end
+  if interrupted then note = ", stopped by SIG" .. reason end
+  show:say(("%s: %dx%d, %.4g spp in %s%s"):format(
+    (table.concat(files, ", "):gsub("^%-$", "standard output")), crop[3] - crop[1], crop[4] - crop[2], last.samples / area, progress.duration(last.seconds), note))
+  if settings.stats then stats.report(show, core, last, settings) end
+  return interrupted and 128 + signal.number() or 0
+end
+
+-- ---- The commands
+
+--- rtlua render SCENE.lua [OPTIONS]
+function run.command(parsed, started)
+  local path, options = parsed.arguments[1], parsed.options
+  if options.output then check_outputs(options.output) end
+  local result = run.load_scene(path, options, started)
+  return run.render(result.scene, path, options, started)
+end
+
+--- rtlua SCRIPT.lua [ARGS]: ARGS are the script's; those of a script that returns a scene are render options.
+function run.script(path, args, started)
+  local peeked = cli.peek(args)
+  local result = run.load(path, peeked, started, false, args)
+  if not result.scene then return 0 end
+  local parsed = cli.parse(cli.commands.render, args, false)
+  if parsed.help then
+    output.write(parsed.help)
+    return 0
+  end
+  cli.check_params(parsed.options.params, result.params_read)
+  return run.render(result.scene, path, parsed.options, started)
+end
+
+return run

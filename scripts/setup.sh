@@ -1,0 +1,79 @@
+#!/bin/sh
+# What rtlua needs from the system, and how it gets here.
+#
+#   setup.sh missing build|test|lint   prints the Debian packages that are missing, one a line
+#   setup.sh install build|test|lint   installs them: as root, or by sudo when it asks no password or a person is
+#                                      there to answer; else says the one command to run and fails
+#
+# A thing counts as there when it works, however it came: a package manager is called only when something is missing.
+# CC is the compiler; HEADER_FLAGS its flags for the headers of Lua and the libraries, when the caller knows them.
+set -eu
+
+missing=""
+need() { # PACKAGE COMMAND...: is missing unless the command succeeds
+  package=$1; shift
+  "$@" >/dev/null 2>&1 </dev/null || missing="$missing $package"
+}
+has() { command -v "$1"; }
+compiles() { printf 'int main(void) { return 0; }\n' | ${CC:-cc} -x c -o /dev/null -; }
+header() { # NAME PKG-CONFIG-PACKAGE
+  flags=${HEADER_FLAGS-$(pkg-config --cflags "$2" 2>/dev/null || true)}
+  # shellcheck disable=SC2086 # flags are words
+  printf '#include <stdio.h>\n#include <%s>\n' "$1" | ${CC:-cc} $flags -E -x c -o /dev/null -
+}
+module() { lua5.4 -e "require '$1'"; }
+
+for_build() {
+  need build-essential compiles
+  need build-essential has ar
+  need pkg-config has pkg-config
+  need lua5.4 has lua5.4
+  need liblua5.4-dev header lua.h lua5.4
+  need libpng-dev header png.h libpng
+  need libcurl4-openssl-dev header curl/curl.h libcurl
+  need lua-cjson module cjson
+  need lua-argparse module argparse
+  need lua-filesystem module lfs
+}
+for_test() {
+  for_build
+  need lua-busted lua5.4 -e "require 'busted.runner'"
+  need pngcheck has pngcheck
+  need luarocks has luarocks
+}
+for_lint() {
+  for_test
+  need lua-check has luacheck
+  for tool in clang clang-format clang-tidy; do need $tool has $tool; done
+}
+
+what=${2-}
+case "${1-}:$what" in
+  missing:build | install:build | missing:test | install:test | missing:lint | install:lint) "for_$what" ;;
+  *) echo "usage: setup.sh missing|install build|test|lint" >&2; exit 64 ;;
+esac
+missing=$(for package in $missing; do echo "$package"; done | sort -u)
+if [ "$1" = missing ]; then
+  [ -z "$missing" ] || echo "$missing"
+  exit 0
+fi
+[ -n "$missing" ] || exit 0
+
+# shellcheck disable=SC2086 # packages are words
+set -- $missing
+if ! has apt-get >/dev/null; then
+  echo "rtlua needs, by their Debian names, $*: install what your system calls them (README.md, Platforms)" >&2
+  exit 69
+fi
+if [ "$(id -u)" = 0 ]; then
+  as_root=""
+elif has sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+  as_root=sudo
+else
+  echo "rtlua needs packages that only root may install; run: sudo apt-get install -y $*" >&2
+  exit 77
+fi
+echo "setup: installing $*" >&2
+run() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >&2; }
+run update
+run install -y --no-install-recommends "$@"
