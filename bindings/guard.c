@@ -27,9 +27,13 @@
 #include "base/pool.h"
 #include "bind.h"
 
-#define PROD_MS 10          /* between two SIGURGs */
+#define PROD_MS 10          /* between the first two SIGURGs; doubles, for a deep stack takes longer than that to set traps in */
+#define PROD_MAX_MS 250
 #define SIGNAL_GRACE_MS 600 /* until the process ends: Ctrl-C is answered within a second */
 #define TIME_GRACE_MS 1000
+
+/* Frames of a stack that are looked at: lua_getstack takes time in proportion to the level. */
+#define MAX_LEVELS 5000
 
 static _Atomic(rtl_guard *) top;
 
@@ -62,7 +66,7 @@ static void note_place(lua_State *L, rtl_guard *guard) {
   if (guard->place[0] || lua_rawgetp(L, LUA_REGISTRYINDEX, &SOURCES) != LUA_TTABLE) return;
   for (const rtl_activation *a = guard->activation; a; a = a->previous) {
     lua_Debug ar;
-    for (int level = 0; lua_getstack(a->L, level, &ar); level++) {
+    for (int level = 0; level < MAX_LEVELS && lua_getstack(a->L, level, &ar); level++) {
       lua_getinfo(a->L, "Sl", &ar);
       lua_pushstring(L, ar.source);
       bool known = lua_rawget(L, -2) != LUA_TNIL;
@@ -97,7 +101,7 @@ static int stop(lua_State *L, rtl_guard *guard, int reason) {
 /* Is a __close handler running in it, called by the end of its block? */
 static bool in_close(lua_State *L) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+  for (int level = 0; level < MAX_LEVELS && lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "n", &ar);
     if (ar.name && strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "close") == 0) return true;
   }
@@ -300,6 +304,27 @@ static int l_close(lua_State *L) {
 
 /* ---- The watchdog ---- */
 
+/* ThreadSanitizer runs a handler when its thread next calls libc, which a loop of Lua never does. Under it the watchdog, which sits in poll, takes
+ * the signals, and SIGURG comes to nothing, so that every stop is the hard one. Else the runner takes them: what it starts inherits its mask. */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define WATCHDOG_TAKES_SIGNALS true
+#else
+#define WATCHDOG_TAKES_SIGNALS false
+#endif
+
+static void mask_signals(int how) {
+  sigset_t set;
+  if (!WATCHDOG_TAKES_SIGNALS) return;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(how, &set, NULL);
+}
+
 static void on_prod(int number) {
   (void)number;
   rtl_guard *guard = atomic_load(&top);
@@ -331,6 +356,7 @@ static bool ended(const rtl_guard *guard, int signals, int ms) {
 
 static void *watch(void *context) {
   rtl_guard *guard = context;
+  mask_signals(SIG_UNBLOCK);
   double deadline = guard->time_limit > 0.0 ? now() + guard->time_limit : 0.0;
   while (!rtl_signal_pending() && (deadline == 0.0 || now() < deadline)) {
     double left = deadline == 0.0 ? 0.0 : (deadline - now()) * 1e3;
@@ -341,11 +367,12 @@ static void *watch(void *context) {
   if (!reason) reason = RTL_TIME;
   atomic_store(&guard->reason, reason);
   double end = now() + (reason == RTL_TIME ? TIME_GRACE_MS : SIGNAL_GRACE_MS) * 1e-3;
-  do {
+  for (int pause = PROD_MS;; pause = 2 * pause < PROD_MAX_MS ? 2 * pause : PROD_MAX_MS) {
     pthread_kill(guard->runner, SIGURG);
-    if (now() > end && (guard->strict || !atomic_load(&guard->responsive))) end_process(guard, reason);
-  } while (!ended(guard, -1, PROD_MS));
-  return NULL;
+    double left = (end - now()) * 1e3;
+    if (left <= 0.0 && (guard->strict || !atomic_load(&guard->responsive))) end_process(guard, reason);
+    if (ended(guard, -1, left > 0.0 && left < pause ? (int)left + 1 : pause)) return NULL;
+  }
 }
 
 static int open_pipe(int fds[2]) {
@@ -369,8 +396,10 @@ rt_status rtl_guard_begin(rtl_guard *guard, lua_State *L, const char *name, doub
   sigaction(SIGURG, &action, NULL);
   if (open_pipe(guard->wake) < 0) return rt_fail(err, RT_NO_MEMORY, "cannot make a pipe: %s", strerror(errno));
   atomic_store(&top, guard);
+  mask_signals(SIG_BLOCK);
   rt_status status = rt_thread_start(&guard->watchdog, watch, guard, err);
   if (status != RT_OK) {
+    if (!guard->parent) mask_signals(SIG_UNBLOCK);
     atomic_store(&top, guard->parent);
     close(guard->wake[0]);
     close(guard->wake[1]);
@@ -382,6 +411,7 @@ int rtl_guard_end(rtl_guard *guard) {
   close(guard->wake[1]);
   pthread_join(guard->watchdog, NULL);
   close(guard->wake[0]);
+  if (!guard->parent) mask_signals(SIG_UNBLOCK);
   atomic_store(&top, guard->parent);
   int reason = wanted(guard);
   if (reason) lua_sethook(guard->base.L, NULL, 0, 0);

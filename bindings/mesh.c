@@ -140,7 +140,8 @@ static const uint32_t *read_ids(const array *a, lua_Integer limit) {
       int type = push_component(a, tuple, i, c), exact = 0;
       lua_Integer v = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &exact) : 0;
       if (!exact || v < 1 || v > limit) {
-        const char *given = type == LUA_TNUMBER ? luaL_tolstring(L, -1, NULL) : lua_typename(L, type);
+        const char *given =
+            type == LUA_TNUMBER ? luaL_tolstring(L, -1, NULL) : lua_pushfstring(L, "a %s", lua_typename(L, type));
         const char *what = lua_pushfstring(L, "is %s: integers from 1 to %I are allowed", given, limit);
         bad_element(a, at, what);
         return NULL;
@@ -239,7 +240,7 @@ static int l_slots(lua_State *L) {
 static int l_tostring(lua_State *L) {
   rtl_mesh *u = luaL_checkudata(L, 1, RTL_MESH);
   if (u->mesh)
-    lua_pushfstring(L, "mesh of %I triangles", (lua_Integer)rt_mesh_triangles(u->mesh));
+    lua_pushfstring(L, "mesh (%I triangles)", (lua_Integer)rt_mesh_triangles(u->mesh));
   else
     lua_pushliteral(L, "closed mesh");
   return 1;

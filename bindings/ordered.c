@@ -120,8 +120,11 @@ static snapshot *push_snapshot(lua_State *L, int t) {
   lua_settop(L, self + 1);
   lua_setiuservalue(L, self, 1);
   qsort(s->entries, s->n, sizeof *s->entries, compare_entries);
-  if (s->n > 1 && s->entries[s->n - 2].rank == RANK_OTHER)
-    luaL_error(L, "pairs: tables, functions and userdata as keys have no order that is the same every time: keep a list of them");
+  if (s->n > 1 && s->entries[s->n - 2].rank == RANK_OTHER) {
+    lua_pushliteral(L, "pairs: tables, functions and userdata as keys have no order that is the same every time: "
+                       "keep a list of them");
+    lua_error(L); /* without a place: the loader puts the scene's before it */
+  }
   while (s->before < s->n && s->entries[s->before].rank == RANK_INTEGER && s->entries[s->before].integer < 1) s->before++;
   return s;
 }

@@ -38,9 +38,10 @@ local function knot(p, q, major, minor, tube)
   return { vertices = vertices, normals = normals, indices = indices }
 end
 
+local PLINTH = 0.36
 local gold = knot(2, 3, 0.5, 0.22, 0.135)
 gold.material = rt.metal { preset = "gold", roughness = 0.22 }
-gold.transform = rt.translate(0, 1.26, 0) * rt.rotate_y(-24)
+gold.transform = rt.translate(0, PLINTH + 0.85, 0) * rt.rotate_y(-24)
 gold.name = "knot"
 
 local clear = rt.glass { ior = 1.5 }
@@ -49,13 +50,14 @@ local steel = rt.metal { preset = "iron", roughness = 0.3 }
 local black = rt.plastic { color = 0.02, roughness = 0.12 }
 local teal = rt.plastic { color = { 0.02, 0.25, 0.27 }, roughness = 0.1 }
 local red = rt.plastic { color = { 0.55, 0.035, 0.02 }, roughness = 0.1 }
+local amber = rt.plastic { color = { 0.75, 0.28, 0.03 }, roughness = 0.15 }
 local ivory = rt.plastic { color = { 0.75, 0.68, 0.55 }, roughness = 0.25 }
 
 local function ball(x, z, radius, material)
   return rt.sphere { center = { x, radius, z }, radius = radius, material = material }
 end
 
--- A softbox: a square lamp at `from` that faces the still life.
+-- A softbox: a square lamp, which reflections show and the camera does not, at `from` that faces the still life.
 local function softbox(from, size, radiance, color)
   local h = size / 2
   return rt.quad {
@@ -67,8 +69,8 @@ end
 
 return rt.scene {
   camera = rt.camera { from = { 1.1, 1.75, 7.2 }, to = { 0.1, 0.92, 0 }, fov = 24, aperture = 0.11, focus = 6.9 },
-  render = { size = { 960, 540 }, spp = 160, max_depth = 16, clamp_indirect = 20, tonemap = "filmic" },
-  background = { top = { 0.1, 0.13, 0.18 }, bottom = { 0.32, 0.27, 0.23 } },
+  render = { size = { 800, 450 }, spp = 128, max_depth = 12, clamp_indirect = 8, exposure = 0.9 },
+  background = { top = { 0.1, 0.13, 0.18 }, bottom = { 0.06, 0.05, 0.05 } },
 
   rt.plane {
     point = { 0, 0, 0 }, normal = { 0, 1, 0 }, name = "table",
@@ -76,10 +78,18 @@ return rt.scene {
       color = rt.checker { { 0.42, 0.38, 0.33 }, { 0.08, 0.075, 0.075 }, scale = 1.25 }, roughness = 0.38,
     },
   },
-  softbox({ -4, 4.5, 3 }, 2.6, 9, { 1, 0.88, 0.72 }),
-  softbox({ 5, 3.2, -1.5 }, 2, 7, { 0.62, 0.8, 1 }),
+  rt.quad {
+    { -30, 0, -9 }, { 30, 0, -9 }, { 30, 20, -9 }, { -30, 20, -9 }, name = "backdrop",
+    material = rt.diffuse { color = { 0.045, 0.06, 0.07 } },
+  },
+  rt.spot {
+    position = { -0.4, 0.7, -6 }, direction = { 0, 0.3, -1 }, intensity = 110, angle = 140, blend = 1,
+    color = { 1, 0.6, 0.35 },
+  },
+  softbox({ -4, 4.5, 3 }, 2.6, 10, { 1, 0.82, 0.6 }),
+  softbox({ 5, 3.2, -1.5 }, 2, 7, { 0.75, 0.86, 1 }),
 
-  rt.cylinder { from = { 0, 0, 0 }, to = { 0, 0.36, 0 }, radius = 0.78, caps = true, material = black },
+  rt.cylinder { from = { 0, 0, 0 }, to = { 0, PLINTH, 0 }, radius = 0.78, caps = true, material = black },
   rt.mesh(gold),
 
   ball(-1.5, 0.75, 0.5, clear),
@@ -91,7 +101,7 @@ return rt.scene {
   ball(2.5, -1.2, 0.55, teal),
   ball(-1.1, -2.4, 0.6, red),
   ball(0.95, -3.4, 0.45, steel),
-  ball(-3.6, -3.6, 0.8, copper),
+  ball(-3.6, -3.6, 0.8, amber),
   rt.cylinder { from = { 1.75, 0, -2.1 }, to = { 1.75, 1.5, -2.1 }, radius = 0.2, caps = true, material = steel },
   rt.box {
     min = { -0.3, 0, -0.3 }, max = { 0.3, 0.6, 0.3 }, material = ivory,

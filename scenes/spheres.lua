@@ -21,8 +21,8 @@ end
 
 local scene = {
   camera = rt.camera { from = { 2.6, 2.1, 10.5 }, to = { 0.2, 0.75, 0 }, fov = 26, aperture = 0.14, focus = 9.5 },
-  render = { size = { 800, 450 }, spp = 128, max_depth = 12 },
-  background = { top = { 0.06, 0.18, 0.5 }, bottom = { 0.8, 0.66, 0.5 } },
+  render = { size = { 800, 450 }, spp = 128, max_depth = 12, clamp_indirect = 8, exposure = 0.3 },
+  background = { top = { 0.04, 0.2, 0.65 }, bottom = { 0.62, 0.6, 0.6 } },
   rt.plane { point = { 0, 0, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = { 0.3, 0.26, 0.22 } } },
   rt.sun { direction = { -0.7, 0.75, 0.5 }, irradiance = 3, angle = 3, color = { 1, 0.86, 0.66 } },
 }

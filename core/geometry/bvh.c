@@ -1,13 +1,15 @@
 /* Owns the making of trees: a top-down sweep that splits by the surface area heuristic over bins (Wald 2007, "On fast
- * Construction of SAH-based Bounding Volume Hierarchies"), and fills nodes of four by splitting the child of the largest area
- * again (Wald, Benthin, Boulos 2008, "Getting Rid of Packets"). Stands on base, shape.h and internal.h.
+ * Construction of SAH-based Bounding Volume Hierarchies"), and fills nodes of four by splitting the child of the
+ * largest area again (Wald, Benthin, Boulos 2008, "Getting Rid of Packets"). Stands on base, shape.h and internal.h.
  *
- * In parallel: work goes in rounds over a list of ranges. A large range becomes one node, and its children go on the next round's list; a
- * small one becomes a whole subtree. Each has arrays of its own, which are joined in the order of the list. What a range
- * becomes depends on its content alone, so that the tree is the same for every number of threads.
+ * In parallel: work goes in rounds over a list of ranges. A large range becomes one node, and its children go on the
+ * next round's list; a small one becomes a whole subtree. Each has arrays of its own, which are joined in the order
+ * of the list. What a range becomes depends on its content alone, so that the tree is the same for every number of
+ * threads.
  *
- * Depth: below SAH_DEPTH nodes ranges are halved by count whatever their boxes, which takes at most 31 nodes more (a range has less
- * than 2^30 primitives): 48 + 31 < RT_TREE_DEPTH. A range whose centroids are all equal is halved at once.
+ * Depth: below SAH_DEPTH nodes ranges are halved by count whatever their boxes, which takes at most 31 nodes more (a
+ * range has less than 2^30 primitives): 48 + 31 < RT_TREE_DEPTH. A range whose centroids are all equal is halved at
+ * once.
  *
  * Always true: every primitive is in one leaf, and every box holds the boxes below it. */
 #include "geometry/bvh.h"

@@ -1,7 +1,7 @@
 /* The tree of one group: its layout, which bvh.c makes and trace.c walks. Internal to this room.
  *
- * Nodes have up to four children, whose boxes lie side by side, so that a ray meets four at once. A leaf is a packet of up to four
- * triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in it. */
+ * Nodes have up to four children, whose boxes lie side by side, so that a ray meets four at once. A leaf is a packet
+ * of up to four triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in it. */
 #ifndef RT_GEOMETRY_BVH_H
 #define RT_GEOMETRY_BVH_H
 
@@ -11,7 +11,8 @@
 typedef struct rt_geometry rt_geometry;
 typedef struct rt_group rt_group;
 
-/* What a child is: a node's index below RT_CHILD_ITEM, else a tag with the index of a packet or of an item of the group. */
+/* What a child is: a node's index below RT_CHILD_ITEM, else a tag with the index of a packet or of an item of the
+ * group. */
 #define RT_CHILD_ITEM 0x40000000u
 #define RT_CHILD_PACKET 0x80000000u
 #define RT_CHILD_INDEX 0x3fffffffu
@@ -39,7 +40,8 @@ typedef struct {
 /* A way down the tree is at most RT_TREE_DEPTH nodes: see bvh.c. */
 #define RT_TREE_DEPTH 80
 
-/* Needs the items and bounds of `group` and of the groups placed in it. The tree is the same for every number of threads. */
+/* Needs the items and bounds of `group` and of the groups placed in it. The tree is the same for every number of
+ * threads. */
 rt_status rt_tree_build(rt_tree *out, const rt_geometry *geometry, const rt_group *group, rt_pool *pool, rt_error *err);
 void rt_tree_free(rt_tree *tree);
 

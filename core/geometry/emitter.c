@@ -1,16 +1,19 @@
-/* Owns placed shapes as things to be sampled: by the solid angle of a sphere, else by area in the world. Stands on shape.h and
- * internal.h.
+/* Owns placed shapes as things to be sampled: by the solid angle of a sphere, else by area in the world. Stands on
+ * shape.h and internal.h.
  *
- * An affine map with linear part A turns an area element with unit normal n into one |det A| |A^-T n| times as large, with the
- * normal n' = A^-T n / |A^-T n|; since A^T n' = n / |A^-T n|, the factor is |det A| / |A^T n'|: the density at a point follows from its normal in
- * the world, which is how sampling and rt_emitter_pdf come to use one function (area_density) on the same rounded point and normal.
- *   triangles   one of them by its area in the world, then uniform (Heitz 2019, "A Low-Distortion Map Between Triangle and Square")
+ * An affine map with linear part A turns an area element with unit normal n into one |det A| |A^-T n| times as large,
+ * with the normal n' = A^-T n / |A^-T n|; since A^T n' = n / |A^-T n|, the factor is |det A| / |A^T n'|: the density
+ * at a point follows from its normal in the world, which is how sampling and rt_emitter_pdf come to use one function
+ * (area_density) on the same rounded point and normal.
+ *   triangles   one of them by its area in the world, then uniform (Heitz 2019, "A Low-Distortion Map Between
+ *               Triangle and Square")
  *   disk        uniform; its image is an ellipse with a constant factor
  *   sphere      that stays one: the cone of directions that meet it (Pharr, Jakob, Humphreys 2023, section 6.2.4), with
  *               1 - cos = sin^2 / (1 + cos); from inside uniform over the surface
  *   ellipsoid   uniform over the sphere that it is the image of: area 4 pi R_G(a^2 b^2, a^2 c^2, b^2 c^2), DLMF 19.33.1
- *   cylinder    a face by its area in the world, then uniform over the face that it is the image of; the side's area is length times the
- *               perimeter of an ellipse, 8 R_G(0, a^2, b^2), as |A axis x A tangent| goes round with semi-axes a and b
+ *   cylinder    a face by its area in the world, then uniform over the face that it is the image of; the side's area
+ *               is length times the perimeter of an ellipse, 8 R_G(0, a^2, b^2), as |A axis x A tangent| goes round
+ *               with semi-axes a and b
  *
  * Always true: a face or triangle of area 0 is never chosen, and a pdf is finite. */
 #include <float.h>

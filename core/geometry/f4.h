@@ -1,5 +1,5 @@
-/* Four floats at once, by the compilers' vector extension: SSE2's instructions on x86, NEON's elsewhere. Internal to this room.
- * Each lane is an IEEE operation of its own, so that nothing here depends on the instruction set. */
+/* Four floats at once, by the compilers' vector extension: SSE2's instructions on x86, NEON's elsewhere. Internal to
+ * this room. Each lane is an IEEE operation of its own, so that nothing here depends on the instruction set. */
 #ifndef RT_GEOMETRY_F4_H
 #define RT_GEOMETRY_F4_H
 

@@ -1,9 +1,9 @@
-/* Owns the scene as groups of items: adding, numbering, what is known of each group before rays come, description and hash.
- * Stands on base, shape.h, bvh.h and internal.h.
+/* Owns the scene as groups of items: adding, numbering, what is known of each group before rays come, description and
+ * hash. Stands on base, shape.h, bvh.h and internal.h.
  *
- * Numbering: an item's first primitive has the sum of the primitives of the items before it, counted with all placements
- * below. The number of a primitive in the world is the sum of these along its path plus its number in its shape, so that
- * comparing (instance path, primitive) in depth-first order is comparing two integers.
+ * Numbering: an item's first primitive has the sum of the primitives of the items before it, counted with all
+ * placements below. The number of a primitive in the world is the sum of these along its path plus its number in its
+ * shape, so that comparing (instance path, primitive) in depth-first order is comparing two integers.
  *
  * Always true after rt_geometry_build: no group holds itself, ways down are at most RT_MAX_NESTING instances long, and
  * numbers fit into 63 bits. */
@@ -72,6 +72,7 @@ rt_status rt_geometry_add_group(rt_geometry *g, uint32_t *id, rt_error *err) {
 }
 
 static rt_status find_group(rt_geometry *g, uint32_t id, rt_group **out, rt_error *err) {
+  *out = NULL;
   rt_status status = check_open(g, err);
   if (status != RT_OK) return status;
   if (id >= g->n_groups) return rt_fail(err, RT_BAD_USAGE, "there is no group %u: make it first", (unsigned)id);

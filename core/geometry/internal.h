@@ -54,12 +54,23 @@ static inline const rt_shape *rt_item_shape(const rt_geometry *g, const rt_item 
   return &g->shapes[item->index];
 }
 
-/* A ray in the child's space: mapped in double, rounded once, d not normalized, so that t carries over. False where that has no finite
- * ray: it meets nothing there. */
+/* A ray in the child's space: mapped in double, rounded once, d not normalized, so that t carries over. False where
+ * that has no finite ray: it meets nothing there. */
 static inline bool rt_instance_ray(const rt_instance *instance, rt_vec3 *o, rt_vec3 *d) {
   *o = d3_round(d3_map_point(&instance->to_child, d3_from(*o)));
   *d = d3_round(d3_map_vector(&instance->to_child, d3_from(*d)));
   return v3_is_finite(*o) && v3_is_finite(*d) && !v3_is_zero(*d);
+}
+
+/* A direction beyond 2^+-32 is traced scaled by this power of two, so that nothing inside leaves the normal floats; 0
+ * for all others. t is scaled by its inverse. */
+static inline int rt_ray_exponent(rt_vec3 d) {
+  int exponent;
+  (void)frexpf(v3_abs_max(d), &exponent);
+  return exponent >= -32 && exponent <= 32 ? 0 : -exponent;
+}
+static inline rt_vec3 rt_scale_by(rt_vec3 d, int exponent) {
+  return v3(ldexpf(d.x, exponent), ldexpf(d.y, exponent), ldexpf(d.z, exponent));
 }
 
 #endif

@@ -1,6 +1,7 @@
-/* Owns the linear algebra behind error bounds and areas: rounding outward, boxes under affine maps, singular values of 3 by 3
- * matrices by cyclic Jacobi rotations (Golub & Van Loan 2013, section 8.5), and Carlson's R_G by duplication (DLMF 19.36).
- * Stands on base alone. Everything is + - * / sqrt in one order, so that bounds and areas have the same bits everywhere. */
+/* Owns the linear algebra behind error bounds and areas: rounding outward, boxes under affine maps, singular values
+ * of 3 by 3 matrices by cyclic Jacobi rotations (Golub & Van Loan 2013, section 8.5), and Carlson's R_G by
+ * duplication (DLMF 19.36). Stands on base alone. Everything is + - * / sqrt in one order, so that bounds and areas
+ * have the same bits everywhere. */
 #include "geometry/linear.h"
 
 float rt_round_down(double x) {
@@ -13,7 +14,8 @@ float rt_round_up(double x) {
   return (double)f < x ? nextafterf(f, INFINITY) : f;
 }
 
-/* Arvo 1990, "Transforming Axis-Aligned Bounding Boxes". The rounding of the sums is far below what rays allow for: see trace.c. */
+/* Arvo 1990, "Transforming Axis-Aligned Bounding Boxes". The rounding of the sums is far below what rays allow for:
+ * see trace.c. */
 rt_bounds rt_bounds_map(const rt_affine *a, const rt_bounds *b) {
   if (!(b->min.x <= b->max.x)) return *b;
   const double lo[3] = {b->min.x, b->min.y, b->min.z}, hi[3] = {b->max.x, b->max.y, b->max.z};

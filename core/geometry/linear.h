@@ -1,4 +1,5 @@
-/* Double-precision vectors and the linear algebra that error bounds and areas of mapped shapes need. Internal to this room. */
+/* Double-precision vectors and the linear algebra that error bounds and areas of mapped shapes need. Internal to this
+ * room. */
 #ifndef RT_GEOMETRY_LINEAR_H
 #define RT_GEOMETRY_LINEAR_H
 

@@ -68,8 +68,10 @@ static void skip_blanks(parser *s) {
 static bool at_end(const parser *s) { return is_newline(*s->p) || *s->p == '#' || s->p >= s->end; }
 static bool at_delimiter(const parser *s) { return is_blank(*s->p) || *s->p == '\\' || at_end(s); }
 
+/* To the end of the statement; a comment is over at the end of its line, backslash or not. */
 static void skip_line(parser *s, bool continued) {
   while (s->p < s->end && !is_newline(*s->p)) {
+    if (*s->p == '#') continued = false;
     if (continued && *s->p == '\\' && is_newline(s->p[1])) {
       s->p = after_newline(s->p + 1);
       s->line++;
@@ -257,7 +259,7 @@ static bool read_statement(parser *s) {
     read_usemtl(s);
     return true;
   }
-  skip_line(s, *p != '#');
+  skip_line(s, true);
   return true;
 }
 

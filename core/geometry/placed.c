@@ -1,6 +1,6 @@
 /* Owns the walks over placements: of shapes by their materials, of a group. Stands on base and internal.h.
- * Both mark first, per group, whether there is anything to find in it or below, so that a forest without lamps is never entered.
- * Recursion is as deep as groups are nested. */
+ * Both mark first, per group, whether there is anything to find in it or below, so that a forest without lamps is
+ * never entered. Recursion is as deep as groups are nested. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "geometry/internal.h"

@@ -1,21 +1,24 @@
-/* Owns shapes in their own space: checks, bounds, the exact tests of the round ones, points with texture coordinates and errors.
- * Stands on base, mesh.h and linear.h.
+/* Owns shapes in their own space: checks, bounds, the exact tests of the round ones, points with texture coordinates
+ * and errors. Stands on base, mesh.h and linear.h.
  *
- * Tests are in double from float inputs, so that f = o - centre is exact or nearly so, and what they get wrong (some 2^-50 of the
- * coordinates) is nothing beside the one rounding of t to float. Quadratics: Haines et al. 2019, "Precision Improvements for
- * Ray/Sphere Intersection" (Ray Tracing Gems, chapter 7): the discriminant from the vector of nearest approach, the roots
- * without cancellation. A capped cylinder is the common part of two intervals (tube and slab), so that it has no seam.
+ * Tests are in double from float inputs, so that f = o - centre is exact or nearly so, and what they get wrong (some
+ * 2^-50 of the coordinates) is nothing beside the one rounding of t to float. Quadratics: Haines et al. 2019,
+ * "Precision Improvements for Ray/Sphere Intersection" (Ray Tracing Gems, chapter 7): the discriminant from the
+ * vector of nearest approach, the roots without cancellation. A capped cylinder is the common part of two intervals
+ * (tube and slab), so that it has no seam.
  *
  * Texture coordinates
- *   sphere       u = 1/2 + atan2(x, z) / 2 pi, v = latitude from -y (0) to +y (1): an image is read rightly from outside, its
- *                middle facing +z
+ *   sphere       u = 1/2 + atan2(x, z) / 2 pi, v = latitude from -y (0) to +y (1): an image is read rightly from
+ *                outside, its middle facing +z
  *   cylinder     side: u around in the same sense about the axis, v from `from` (0) to `to` (1); caps: as a disk
  *   disk         the square around it, 0 to 1 along its tangent and bitangent
  *   plane        scene units along tangent and bitangent, 0 at its point; for a normal +y these are +x and -z
- *   quad         A (0, 0), B (1, 0), C (1, 1), D (0, 1); triangle: A (0, 0), B (1, 0), C (0, 1), as in meshes without any
+ *   quad         A (0, 0), B (1, 0), C (1, 1), D (0, 1); triangle: A (0, 0), B (1, 0), C (0, 1), as in meshes without
+ *                any
  *   box          each face 0 to 1, v up (+y) on its sides, -z on its top, +z on its bottom */
 #include "geometry/shape.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +27,8 @@
 #include "base/memory.h"
 #include "geometry/triangle.h"
 
-/* The error of p on a round shape as a part of the coordinates that go into it: double's 2^-53 times the 60 operations of the longest chain, rounded up. */
+/* The error of p on a round shape as a part of the coordinates that go into it: double's 2^-53 times the 60
+ * operations of the longest chain, rounded up. */
 #define ROUND_ERROR 0x1p-46
 
 static const char *const kind_names[] = {"sphere", "quad", "disk", "plane", "box", "cylinder", "triangle", "mesh"};
@@ -145,9 +149,12 @@ static int compare_u32(const void *a, const void *b) {
 
 static rt_status copy_materials(rt_shape *shape, const rt_shape_desc *desc, rt_error *err) {
   uint32_t slots = shape->mesh ? rt_mesh_slots(shape->mesh) : 1;
-  if (desc->n_materials < slots || !desc->materials)
-    return rt_fail(err, RT_BAD_DATA, "%s: it has %u material slots and %u materials: give one for each slot",
-                   kind_names[shape->kind], (unsigned)slots, (unsigned)desc->n_materials);
+  if (desc->n_materials < slots || !desc->materials) {
+    char what[96];
+    (void)snprintf(what, sizeof what, "%u materials for %u material slots: give one for each slot",
+                   (unsigned)desc->n_materials, (unsigned)slots);
+    return bad(shape, what, err);
+  }
   shape->materials = rt_alloc(desc->n_materials, sizeof *shape->materials, err);
   shape->distinct = rt_alloc(slots, sizeof *shape->distinct, err);
   if (!shape->materials || !shape->distinct) return RT_NO_MEMORY;
@@ -170,8 +177,9 @@ rt_status rt_shape_init(rt_shape *shape, const rt_shape_desc *desc, rt_error *er
   if (status != RT_OK) return status;
   bool round = !shape->mesh && shape->kind != RT_SHAPE_PLANE;
   if (round && !usable_radius((float)shape->radius)) {
-    return rt_fail(err, RT_BAD_DATA, "%s: radius is %g: give a finite number above 0", kind_names[shape->kind],
-                   shape->radius);
+    char what[64];
+    (void)snprintf(what, sizeof what, "radius is %g: give a finite number above 0", shape->radius);
+    return bad(shape, what, err);
   }
   rt_bounds bounds = rt_shape_bounds(shape);
   if (round && !(v3_is_finite(bounds.min) && v3_is_finite(bounds.max)))
@@ -359,8 +367,8 @@ void rt_point_on_round(const rt_shape *shape, uint32_t face, rt_d3 p, rt_point *
   out->error = d3(ROUND_ERROR * scale, ROUND_ERROR * scale, ROUND_ERROR * scale);
 }
 
-/* A ray that leaves p in the parent's space is rounded once more in the child's: by u |p| an axis, twice that for what it is
- * moved by. */
+/* A ray that leaves p in the parent's space is rounded once more in the child's: by u |p| an axis, twice that for
+ * what it is moved by. */
 void rt_point_map(rt_point *point, const rt_affine *map, const rt_affine *inverse) {
   const double u2 = 2.0 * RT_U;
   rt_d3 e = d3(point->error.x + u2 * fabs(point->p.x), point->error.y + u2 * fabs(point->p.y),

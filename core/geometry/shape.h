@@ -1,7 +1,7 @@
 /* Shapes as they are stored, and what each kind knows of itself in its own space. Internal to this room.
  *
- * Triangles, quads and boxes are small meshes, so that one triangle test serves them all; spheres, disks, planes and cylinders
- * are "round" shapes: their roots are found in double from float inputs and rounded once. */
+ * Triangles, quads and boxes are small meshes, so that one triangle test serves them all; spheres, disks, planes and
+ * cylinders are "round" shapes: their roots are found in double from float inputs and rounded once. */
 #ifndef RT_GEOMETRY_SHAPE_H
 #define RT_GEOMETRY_SHAPE_H
 
@@ -43,8 +43,8 @@ static inline uint32_t rt_shape_material(const rt_shape *s, uint32_t primitive) 
   return s->materials[s->mesh && s->mesh->material_slots ? s->mesh->material_slots[primitive] : 0];
 }
 
-/* The parameters at which the line o + t d meets a round shape, ascending: at most 2, in double. The hit is the first that,
- * rounded to float, lies in the ray's range. d is not 0. */
+/* The parameters at which the line o + t d meets a round shape, ascending: at most 2, in double. The hit is the first
+ * that, rounded to float, lies in the ray's range. d is not 0. */
 int rt_shape_roots(const rt_shape *shape, rt_vec3 o, rt_vec3 d, double t[2], uint32_t face[2]);
 
 /* A point on a shape and what shading wants of it, in some space. */

@@ -1,25 +1,29 @@
-/* Owns rays against the scene: the walk through trees, and the walk through everything that defines what the first must find.
- * Stands on bvh.h, shape.h, triangle.h and internal.h.
+/* Owns rays against the scene: the walk through trees, and the walk through everything that defines what the first
+ * must find. Stands on bvh.h, shape.h, triangle.h and internal.h.
  *
- * A hit is the least (t, ordinal) among all primitives that their exact tests accept (triangle.h, shape.c). The tree may only leave out what cannot
- * be that, by two written bounds.
+ * A hit is the least (t, ordinal) among all primitives that their exact tests accept (triangle.h, shape.c). The tree
+ * may only leave out what cannot be that, by two written bounds.
  *
- * Packets. Four triangles are sheared by the operations of the exact test. fl(a) - fl(b) is never of the wrong sign, only 0, so that edge
- * functions in float that are strictly of both signs reject exactly; and where the weights are of one sign and no vertex lies in front, t <= 0.
- * What is left goes to the exact test.
+ * Packets. Four triangles are sheared by the operations of the exact test. fl(a) - fl(b) is never of the wrong sign,
+ * only 0, so that edge functions in float that are strictly of both signs reject exactly; and where the weights are
+ * of one sign and no vertex lies in front, t <= 0. What is left goes to the exact test.
  *
- * Boxes. Let u = 2^-24, D = max|o| + max|bounds| in a group's space. An accepted hit's point o + t d is off its primitive by
+ * Boxes. Let u = 2^-24, D = max|o| + max|bounds| in a group's space. An accepted hit's point o + t d is off its
+ * primitive by
  *   H = 8uD an axis for a triangle (triangle.h); less for round shapes: uD for the rounding of t and some 2^-50 D.
- * The box test takes near = (lo - (o + E)) rd, rd = 1/d: the sum rounds by u(|o| + E), the difference, rd and the product by
- * 3u(D + E) in lengths, so that near <= t <= far where the point is off the box by at most E - 4u(D + E). |d| is taken to be at least 2^-40
- * max|d|, so that 0 * inf never happens, which moves the point by 2^-39 D. E = 32uD is more than twice the need of 12uD. To it comes 2^-149 max|d| for a t below the normal floats.
- * A product that overflows does so to the right side: t is finite.
+ * The box test takes near = (lo - (o + E)) rd, rd = 1/d: the sum rounds by u(|o| + E), the difference, rd and the
+ * product by 3u(D + E) in lengths, so that near <= t <= far where the point is off the box by at most E - 4u(D + E).
+ * |d| is taken to be at least 2^-40 max|d|, so that 0 * inf never happens, which moves the point by 2^-39 D. E = 32uD
+ * is more than twice the need of 12uD. To it comes 2^-149 max|d| for a t below the normal floats. A product that
+ * overflows does so to the right side: t is finite.
  *
- * Instances. A ray enters a child's space by M, the inverse of the map A (with translation b), rounded once: o' and d' are off by u an axis.
- * In Euclidean norms, a hit below at t, off by H' = e |o'| + s there, is off in the parent by
+ * Instances. A ray enters a child's space by M, the inverse of the map A (with translation b), rounded once: o' and
+ * d' are off by u an axis. In Euclidean norms, a hit below at t, off by H' = e |o'| + s there, is off in the parent by
  *   |A| (H' + u |o'| + u t |d'|),  t |d'| <= |o'| + |p'|,  |o'| <= |M| (|o| + |b|),  |p'| <= sqrt(3) max|bounds'| + H'
- *   = (e + 2u) |A||M| (|o| + |b|) + |A| (s + 2u max|bounds'|), again of the form e |o| + s: geometry.c carries it up from 14u (8 sqrt(3)).
- * Double's own rounding, 2^-50 |A||M|, is far below as |A||M| <= 2^24. E = 2H covers the box test's 4u(D + E), with |o| <= sqrt(3) max|o|. */
+ *   = (e + 2u) |A||M| (|o| + |b|) + |A| (s + 2u max|bounds'|), again of the form e |o| + s: geometry.c carries it up
+ *   from 14u (8 sqrt(3)).
+ * Double's own rounding, 2^-50 |A||M|, is far below as |A||M| <= 2^24. E = 2H covers the box test's 4u(D + E), with
+ * |o| <= sqrt(3) max|o|. */
 #include "geometry/f4.h"
 #include "geometry/internal.h"
 #include "geometry/triangle.h"
@@ -27,7 +31,6 @@
 /* A node leaves at most three children behind. */
 #define STACK (3 * RT_TREE_DEPTH + 1)
 #define LEAST_D 0x1p-40f /* of a component of d, as a part of the largest: for boxes only */
-#define LARGEST_SCALE 32 /* |d| from 2^-32 to 2^32 is traced as it is */
 
 typedef struct {
   const rt_geometry *geometry;
@@ -113,7 +116,8 @@ static void test_packet(search *s, const rt_group *group, const rt_packet *packe
 
 /* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
-/* A ray made ready for boxes: by axis, the row that it enters by and the one that it leaves by, the origins moved away from them by E. */
+/* A ray made ready for boxes: by axis, the row that it enters by and the one that it leaves by, the origins moved
+ * away from them by E. */
 typedef struct {
   int enter[3], leave[3];
   float enter_o[3], leave_o[3], rd[3];
@@ -241,21 +245,14 @@ static void visit_instance(search *s, const rt_item *item, const line *ray, uint
   s->depth--;
 }
 
-/* A direction beyond 2^+-32 is traced scaled by a power of two, so that nothing inside leaves the normal floats; t is scaled back. */
-static int scale_exponent(rt_vec3 d) {
-  int exponent;
-  (void)frexpf(v3_abs_max(d), &exponent);
-  return exponent >= -LARGEST_SCALE && exponent <= LARGEST_SCALE ? 0 : -exponent;
-}
-
 static bool run(search *s, const rt_ray *ray) {
   if (!v3_is_finite(ray->o) || !v3_is_finite(ray->d) || v3_is_zero(ray->d)) return false;
   line l = {ray->o, ray->d};
-  int exponent = scale_exponent(ray->d);
+  int exponent = rt_ray_exponent(ray->d);
   s->tnear = ray->tnear;
   s->hit.t = ray->tfar;
   if (exponent != 0) {
-    l.d = v3(ldexpf(l.d.x, exponent), ldexpf(l.d.y, exponent), ldexpf(l.d.z, exponent));
+    l.d = rt_scale_by(l.d, exponent);
     s->tnear = ldexpf(s->tnear, -exponent);
     s->hit.t = ldexpf(f_min(s->hit.t, FLT_MAX), -exponent);
   }

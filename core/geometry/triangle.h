@@ -1,17 +1,20 @@
 /* The exact test of a ray against a triangle: the only code that accepts a triangle. Internal to this room.
  *
- * Woop, Benthin, Wald 2013, "Watertight Ray/Triangle Intersection": the vertices are moved to the ray's origin and sheared so
- * that the ray becomes the axis kz, in float; the edge functions are doubles, whose products of floats are exact, so that
- * their signs are exact, and two triangles that share an edge see opposite values of one number: no ray slips between them.
+ * Woop, Benthin, Wald 2013, "Watertight Ray/Triangle Intersection": the vertices are moved to the ray's origin and
+ * sheared so that the ray becomes the axis kz, in float; the edge functions are doubles, whose products of floats are
+ * exact, so that their signs are exact, and two triangles that share an edge see opposite values of one number: no
+ * ray slips between them.
  *
- * How far off is an accepted hit? u = 2^-24, A = the largest |v - o| of a coordinate of a vertex; A <= D = max|o| + max|v|.
- *   a = fl(v - o) is off by at most uA an axis. The sheared x is fl(ax - fl(S az)) with S = fl(dx/dz), |S| <= 1: the product is off by
- *   3uA (S, az and the product), the difference rounds by 2uA, and ax brings uA: 6uA in all, the same in y.
- *   The weights U/det, V/det, W/det are not negative, add to 1 and carry double's rounding alone. So q, the point of the triangle with these weights, is met
- *   by the line at the height qz to within 6uA in x and y; t dz is off qz - oz by uA (az) + uA (t's rounding).
- *   Hence |o + t d - q| <= 6uA + |S| 2uA <= 8uA in every coordinate, to first order; second-order terms are below 1e-5 of it.
- * Two uses: boxes are widened by it (trace.c), and a ray that leaves a point at least 8uA |n|_1 above a plane does not meet a triangle in it
- * (n.(o + t d - q) <= 8uA |n|_1 gives t (n.d) < 0): RT_TRIANGLE_ERROR. */
+ * How far off is an accepted hit? u = 2^-24, A = the largest |v - o| of a coordinate of a vertex; A <= D = max|o| +
+ * max|v|.
+ *   a = fl(v - o) is off by at most uA an axis. The sheared x is fl(ax - fl(S az)) with S = fl(dx/dz), |S| <= 1: the
+ *   product is off by 3uA (S, az and the product), the difference rounds by 2uA, and ax brings uA: 6uA in all, the
+ *   same in y. The weights U/det, V/det, W/det are not negative, add to 1 and carry double's rounding alone. So q,
+ *   the point of the triangle with these weights, is met by the line at the height qz to within 6uA in x and y; t dz
+ *   is off qz - oz by uA (az) + uA (t's rounding). Hence |o + t d - q| <= 6uA + |S| 2uA <= 8uA in every coordinate,
+ *   to first order; second-order terms are below 1e-5 of it.
+ * Two uses: boxes are widened by it (trace.c), and a ray that leaves a point at least 8uA |n|_1 above a plane does
+ * not meet a triangle in it (n.(o + t d - q) <= 8uA |n|_1 gives t (n.d) < 0): RT_TRIANGLE_ERROR. */
 #ifndef RT_GEOMETRY_TRIANGLE_H
 #define RT_GEOMETRY_TRIANGLE_H
 
@@ -33,7 +36,8 @@ static inline rt_shear rt_shear_make(rt_vec3 o, rt_vec3 d) {
   return (rt_shear){kx, ky, kz, {o.x, o.y, o.z}, dir[kx] / dir[kz], dir[ky] / dir[kz], dir[kz]};
 }
 
-/* The test proper, on sheared vertices. True for t in (tnear, tmax] that is finite; u and v are the weights of b and c. */
+/* The test proper, on sheared vertices. True for t in (tnear, tmax] that is finite; u and v are the weights of b and
+ * c. */
 static inline bool rt_triangle_sheared(float ax, float ay, float az, float bx, float by, float bz, float cx, float cy,
                                        float cz, float dz, float tnear, float tmax, float *t, float *u, float *v) {
   double wa = (double)cx * by - (double)cy * bx;

@@ -168,10 +168,10 @@ static bool read_scanline(rt_bytes *rest, unsigned char *rgbe, size_t width) {
   return true;
 }
 
-static rt_status store(rt_image *image, const header *h, rt_bytes rest, unsigned char *rgbe, size_t lines,
-                       size_t length) {
+/* The rows are known to be whole. */
+static void store(rt_image *image, const header *h, rt_bytes rest, unsigned char *rgbe, size_t lines, size_t length) {
   for (size_t line = 0; line < lines; line++) {
-    if (!read_scanline(&rest, rgbe, length)) return RT_BUG;
+    if (!read_scanline(&rest, rgbe, length)) return;
     for (size_t i = 0; i < length; i++) {
       size_t x = h->columns ? line : i, y = h->columns ? i : line;
       if (h->flip_x) x = h->width - 1 - x;
@@ -182,7 +182,6 @@ static rt_status store(rt_image *image, const header *h, rt_bytes rest, unsigned
         pixel[c] = p[3] == 0 ? 0.0f : (float)(ldexp(p[c], p[3] - EXPONENT_BIAS) / h->divide[c]);
     }
   }
-  return RT_OK;
 }
 
 rt_status rt_hdr_read(rt_image **out, rt_bytes file, rt_error *err) {
@@ -200,7 +199,7 @@ rt_status rt_hdr_read(rt_image **out, rt_bytes file, rt_error *err) {
                        file.path, line + 1, lines);
   rt_image *image = NULL;
   if (status == RT_OK) status = rt_image_new(&image, (int)h.width, (int)h.height, 3, err);
-  if (status == RT_OK) status = store(image, &h, rest, rgbe, lines, length);
+  if (status == RT_OK) store(image, &h, rest, rgbe, lines, length);
   rt_free(rgbe);
   if (status == RT_OK)
     *out = image;

@@ -17,9 +17,9 @@
  * would let out, since refraction by another normal than the surface's cannot be reversed. */
 #define SHADING_NORMALS_END 64
 
-/* Shadow rays end this far before the light. Relative to t: the rounding of the direction and of t itself is below 4 u each, whatever the
- * scale of the scene; the light's own position error is taken care of by rt_offset. */
-#define SHADOW_END (1.0f - 16.0f * RT_U)
+/* Shadow rays end this far before the light, relative to their length: their direction is rounded, so that at the light they are beside the sampled point by
+ * some u of the length, which grazing incidence on the light's own surface magnifies. rt_offset takes care of the point's own error. */
+#define SHADOW_END (1.0f - 0x1p-16f)
 
 /* Sampler sets of four dimensions: set 0 is the camera's, then two a vertex. */
 enum { SET_CAMERA, SET_BSDF, SET_LIGHT };

@@ -1,7 +1,7 @@
 -- The command line: its commands as records, their options out of the schema, parsing (by argparse) and help.
 --
--- An option is a field record with cli = { flag, metavar, repeated, noun, doc }: without a metavar it is a switch. Values are checked by
--- the schema, so that `--spp -3` and `spp = -3` in a scene get the same answer.
+-- An option is a field record with cli = { flag, metavar, repeated, noun, doc }: without a metavar it is a switch.
+-- Values are checked by the schema, so that `--spp -3` and `spp = -3` in a scene get the same answer.
 
 local argparse = require "argparse"
 local errors = require "rtlua.errors"
@@ -18,11 +18,15 @@ cli.load_options = {
     cli = { flag = "-D", metavar = "NAME=VALUE", repeated = true },
   },
   {
-    "asset_path", type = "string", doc = "A folder that the scene may read, too, and where its assets are looked for; repeatable.",
+    "asset_path", type = "string",
+    doc = "A folder that the scene may read, too, and where its assets are looked for; repeatable.",
     cli = { flag = "--asset-path", metavar = "FOLDER", repeated = true },
   },
   { "trust", type = "boolean", doc = "Runs the scene without a sandbox.", cli = { flag = "--trust" } },
-  { "traceback", type = "boolean", doc = "Shows where in the script an error came from.", cli = { flag = "--traceback" } },
+  {
+    "traceback", type = "boolean",
+    doc = "Shows where in the script an error came from.", cli = { flag = "--traceback" },
+  },
 }
 
 local json = { "json", type = "boolean", doc = "Prints one line of JSON.", cli = { flag = "--json" } }
@@ -53,7 +57,8 @@ cli.commands = {
     options = joined(options.fields, cli.load_options),
   },
   {
-    name = "info", arguments = { "SCENE.lua" }, summary = "Says what is in a scene: primitives, triangles, lights, bounds, memory, files.",
+    name = "info", arguments = { "SCENE.lua" },
+    summary = "Says what is in a scene: primitives, triangles, lights, bounds, memory, files.",
     options = joined({ json }, cli.load_options, { render_option "threads", render_option "time_limit" }),
   },
   {
@@ -66,7 +71,8 @@ cli.commands = {
     },
   },
   {
-    name = "convert", arguments = { "IN", "OUT" }, summary = "Changes a picture's format, exposure or tone curve, without rendering.",
+    name = "convert", arguments = { "IN", "OUT" },
+    summary = "Changes a picture's format, exposure or tone curve, without rendering.",
     options = { render_option "exposure", render_option "tonemap", render_option "bits" },
   },
   { name = "repl", arguments = {}, summary = "A Lua prompt with rtlua loaded and a history.", options = {} },
@@ -88,7 +94,7 @@ cli.usage = {
 local function option_doc(f)
   local doc = f.cli.doc or f.doc
   local kind = schema.types[f.type]
-  if f.cli.metavar and (f.type == "enum") then doc = doc .. " One of " .. kind.expected(f) .. "." end
+  if f.cli.metavar and f.type == "enum" then doc = doc .. " One of " .. kind.expected(f) .. "." end
   local default = f.default
   if f.cli.metavar and default ~= nil then
     if type(default) == "table" then default = table.concat(default, f.join) end
@@ -102,8 +108,8 @@ cli.option_doc = option_doc
 -- ---- Parsing
 
 local function parser_of(command, with_arguments)
-  local parser = argparse("rtlua " .. command.name, command.summary):add_help(false):usage_max_width(100):help_max_width(100)
-  parser:help_description_margin(32)
+  local parser = argparse("rtlua " .. command.name, command.summary):add_help(false)
+  parser:usage_max_width(100):help_max_width(100):help_description_margin(32)
   if with_arguments then
     for _, name in ipairs(command.arguments) do parser:argument(name):target("argument_" .. name) end
   end
@@ -153,8 +159,8 @@ end
 
 local function usage_error(message) errors.raise(errors.USAGE, message) end
 
---- Parses a command's arguments. Returns { arguments = { ... }, options = { name = checked value } }, or { help = text }.
---- Without `with_arguments` there are options alone (what follows a script that has returned a scene).
+--- Parses a command's arguments. Returns { arguments = { ... }, options = { name = checked value } }, or { help = text
+--- }. Without `with_arguments` there are options alone (what follows a script that has returned a scene).
 function cli.parse(command, args, with_arguments)
   local parser = parser_of(command, with_arguments)
   for _, a in ipairs(args) do
@@ -167,7 +173,9 @@ function cli.parse(command, args, with_arguments)
     usage_error(("%s: see rtlua %s --help"):format(message, command.name))
   end
   local parsed = { arguments = {}, options = {} }
-  for i, name in ipairs(with_arguments and command.arguments or {}) do parsed.arguments[i] = result["argument_" .. name] end
+  for i, name in ipairs(with_arguments and command.arguments or {}) do
+    parsed.arguments[i] = result["argument_" .. name]
+  end
   for _, f in ipairs(command.options) do
     local given = result[f[1]]
     if f.cli.repeated then
@@ -198,7 +206,8 @@ function cli.params(list, lenient)
   return params
 end
 
---- What rtlua itself looks for among a script's arguments, which are otherwise the script's own: -D, --time-limit and --traceback.
+--- What rtlua itself looks for among a script's arguments, which are otherwise the script's own: -D, --time-limit and
+--- --traceback.
 function cli.peek(args)
   local found = { params = {} }
   local duration = render_option "time_limit"

@@ -1,9 +1,10 @@
 -- Colours: what a number, {r, g, b}, "#rrggbb" or "4000K" means in linear Rec. 709.
 --
--- "#rrggbb" is sRGB, decoded by IEC 61966-2-1's curve. "4000K" is a black body: Planck's law summed over 360 to 830 nm against the
--- CIE 1931 observer by the multi-lobe fit of Wyman, Sloan & Shirley 2013, "Simple Analytic Approximations to the CIE XYZ Color Matching
--- Functions" (JCGT 2(2)), then to Rec. 709; a component below 0 (out of gamut, under about 1900 K) becomes 0, and the result is scaled to
--- luminance 1. Exponentials are rtlua.core.elementary's, so a colour is the same to the bit on every machine.
+-- "#rrggbb" is sRGB, decoded by IEC 61966-2-1's curve. "4000K" is a black body: Planck's law summed over 360 to 830 nm
+-- against the CIE 1931 observer by the multi-lobe fit of Wyman, Sloan & Shirley 2013, "Simple Analytic Approximations
+-- to the CIE XYZ Color Matching Functions" (JCGT 2(2)), then to Rec. 709; a component below 0 (out of gamut, under
+-- about 1900 K) becomes 0, and the result is scaled to luminance 1. Exponentials are rtlua.core.elementary's, so a
+-- colour is the same to the bit on every machine.
 
 local elementary = require "rtlua.core.elementary"
 local schema = require "rtlua.schema"
@@ -31,7 +32,8 @@ end
 
 --- CIE 1931 2 degree colour matching functions at a wavelength in nm, by Wyman's fit.
 function color.observer(nm)
-  local x = 1.056 * lobe(nm, 599.8, 37.9, 31.0) + 0.362 * lobe(nm, 442.0, 16.0, 26.7) - 0.065 * lobe(nm, 501.1, 20.4, 26.2)
+  local x = 1.056 * lobe(nm, 599.8, 37.9, 31.0) + 0.362 * lobe(nm, 442.0, 16.0, 26.7)
+    - 0.065 * lobe(nm, 501.1, 20.4, 26.2)
   local y = 0.821 * lobe(nm, 568.8, 46.9, 40.5) + 0.286 * lobe(nm, 530.9, 16.3, 31.1)
   local z = 1.217 * lobe(nm, 437.0, 11.8, 36.0) + 0.681 * lobe(nm, 459.0, 26.0, 13.8)
   return x, y, z

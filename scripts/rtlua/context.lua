@@ -1,5 +1,6 @@
--- What the running script is and what it may use: a plain table that rtlua.loader fills before the script's chunk runs, in the Lua state
--- that runs it. The library reads it and notes what the script read. Without a loader (`require "rtlua"` from plain Lua) the defaults hold.
+-- What the running script is and what it may use: a plain table that rtlua.loader fills before the script's chunk runs,
+-- in the Lua state that runs it. The library reads it and notes what the script read. Without a loader (`require
+-- "rtlua"` from plain Lua) the defaults hold.
 
 local errors = require "rtlua.errors"
 

@@ -1,5 +1,6 @@
--- Descriptions: what the constructors return. A description is a value that knows its record (type, family), its checked fields and the
--- place in the script that made it. Its fields can be read (`ball.radius`) and not changed: what a scene emits is what was checked.
+-- Descriptions: what the constructors return. A description is a value that knows its record (type, family), its
+-- checked fields and the place in the script that made it. Its fields can be read (`ball.radius`) and not changed: what
+-- a scene emits is what was checked.
 
 local caller = require "rtlua.core.caller"
 local errors = require "rtlua.errors"
@@ -9,7 +10,8 @@ local description = {}
 
 local DATA = {} -- the private key
 
---- A family of descriptions ("shape", "material", ...) with the methods that they share, each { doc, params, returns, call }.
+--- A family of descriptions ("shape", "material", ...) with the methods that they share, each { doc, params, returns,
+--- call }.
 function description.family(name, methods)
   methods = methods or {}
   local family = { name = name, methods = methods }
@@ -22,7 +24,9 @@ function description.family(name, methods)
       return rawget(self, DATA).fields[key]
     end,
     __newindex = function(self, key)
-      error(("rt.%s: '%s' cannot be changed: describe a new one"):format(rawget(self, DATA).record.name, tostring(key)), 2)
+      error(
+        ("rt.%s: '%s' cannot be changed: describe a new one"):format(rawget(self, DATA).record.name, tostring(key)), 2
+      )
     end,
     __tostring = function(self) return "a " .. rawget(self, DATA).record.name end,
     __pairs = function(self) return pairs(rawget(self, DATA).fields) end,
@@ -45,14 +49,15 @@ function description.is(value, family) return description.data(value, family) ~=
 
 --- Raises an error about a description, at the place that made it.
 function description.fail(data, code, message)
-  return errors.raise(code, ("rt.%s: %s"):format(data.record.name, message), data.where)
+  return errors.failing("rt." .. data.record.name, data.where)(message, code)
 end
 
---- The constructor of a record: checks its argument by the record's fields, lets record.finish(fields, fail) complete them, and returns a
+--- The constructor of a record: checks its argument by the record's fields, lets record.finish(fields, fail) complete
+--- them, and returns a
 -- description. `finish` may change fields and calls fail(message[, code]) for what a single field's record cannot say.
 function description.constructor(record)
   local function construct(where, input, extra)
-    local function fail(message, code) errors.raise(code or errors.DATA, ("rt.%s: %s"):format(record.name, message), where) end
+    local fail = errors.failing("rt." .. record.name, where)
     if extra ~= nil then fail("expected one table of fields: write { } around them") end
     local fields, message = schema.read(record, input)
     if not fields then fail(message) end

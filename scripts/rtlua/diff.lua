@@ -23,10 +23,11 @@ function diff.command(parsed)
   else
     output.write(("mse     %.6g\nrelmse  %.6g\npsnr    %.2f dB\n"):format(d.mse, d.relmse, d.psnr))
   end
-  local function above(value, limit) return limit ~= nil and not (value <= limit) end
-  local exceeded = above(d.mse, options.max_mse) or above(d.relmse, options.max_relmse)
-    or (options.min_psnr ~= nil and not (d.psnr >= options.min_psnr))
-  return exceeded and 1 or 0
+  -- A figure that is not a number is within no limit.
+  local function within(value, limit) return limit == nil or value <= limit end
+  local close = within(d.mse, options.max_mse) and within(d.relmse, options.max_relmse)
+    and (options.min_psnr == nil or d.psnr >= options.min_psnr)
+  return close and 0 or 1
 end
 
 return diff

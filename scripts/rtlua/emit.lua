@@ -1,9 +1,9 @@
 -- Turns a description into calls of the core's scene builder.
 --
--- A description is emitted once however often it is used: textures and materials by identity (constants by value), shapes by identity and
--- the material that they inherit. A shape that stays where it is goes straight into the group around it; one that is placed goes into a
--- group of its own, which an instance places, and every other placement of it shares that group. Order follows the script's, so that
--- the same script gives the same scene, ids and hash.
+-- A description is emitted once however often it is used: textures and materials by identity (constants by value),
+-- shapes by identity and the material that they inherit. A shape that stays where it is goes straight into the group
+-- around it; one that is placed goes into a group of its own, which an instance places, and every other placement of it
+-- shares that group. Order follows the script's, so that the same script gives the same scene, ids and hash.
 
 local core_image = require "rtlua.core.image"
 local description = require "rtlua.description"
@@ -77,7 +77,7 @@ function Emitter:texture(data, value, factor)
     self.textures[value] = known
   end
   if known[factor] then return known[factor] end
-  local f, id = own.fields, nil
+  local f, id = own.fields
   if own.record == image.checker then
     local a, b = self:texture(own, f.a, factor), self:texture(own, f.b, factor)
     id = check(own, self.core:texture { kind = "checker", a = a, b = b, scale = f.scale })
@@ -207,7 +207,8 @@ function Emitter:children(data, material)
   return group
 end
 
---- Follows instances to what they place: the shape, its data, the whole placement, and the name and material nearest to the outside.
+--- Follows instances to what they place: the shape, its data, the whole placement, and the name and material nearest to
+--- the outside.
 local function resolve(shape, inherited)
   local data = description.data(shape, families.shape)
   local placement, name, hidden
@@ -222,7 +223,9 @@ local function resolve(shape, inherited)
   end
   local own = data.fields.placement
   placement = placement and own and placement * own or placement or own
-  return { shape = shape, data = data, placement = placement, name = name, hidden = hidden or false, material = inherited }
+  return {
+    shape = shape, data = data, placement = placement, name = name, hidden = hidden or false, material = inherited,
+  }
 end
 
 local function stands_alone(r) return r.data.record.name ~= "group" and not r.placement end
@@ -284,7 +287,8 @@ function Emitter:scene(data, fields)
   local camera = description.data(fields.camera, families.camera)
   local f = camera.fields
   check(camera, self.core:camera {
-    kind = f.type, from = f.from, to = f.to, up = f.up, fov = f.fov, height = f.height, aperture = f.aperture, focus = f.focus,
+    kind = f.type, from = f.from, to = f.to, up = f.up, fov = f.fov, height = f.height,
+    aperture = f.aperture, focus = f.focus,
   })
 end
 

@@ -47,34 +47,24 @@ end
 
 --- The environment of a script that may do anything. `find_module(name)` gives the file of a module beside it, or nil; run_module(path, name, env) runs it.
 function environment.trusted(script, find_module, run_module)
-  local own = { math = exact_math(), table = exact_table(), arg = script.arg }
-  local env = setmetatable(own, {
-    __index = _G,
-    __newindex = _G,
-    __pairs = function()
-      local all = {}
-      for k, v in next, _G do all[k] = v end
-      for k, v in next, own do all[k] = v end
-      return next, all, nil
-    end,
-  })
-  own._G = env
+  local env = { math = exact_math(), table = exact_table(), arg = script.arg }
+  env._G = env
 
-  function own.load(chunk, name, mode, ...)
+  function env.load(chunk, name, mode, ...)
     if select("#", ...) > 0 then return load(chunk, name, mode, (...)) end
     return load(chunk, name, mode, env)
   end
-  function own.loadfile(path, mode, ...)
+  function env.loadfile(path, mode, ...)
     if select("#", ...) > 0 then return loadfile(path, mode, (...)) end
     return loadfile(path, mode, env)
   end
-  function own.dofile(path)
+  function env.dofile(path)
     local chunk, message = loadfile(path, nil, env)
     if not chunk then error(message, 0) end
     return chunk()
   end
 
-  function own.require(name)
+  function env.require(name)
     local known = type(name) ~= "string" or package.loaded[name] ~= nil or package.preload[name] or find(name, "^rtlua%f[.\0]")
     local path = not known and find_module(name)
     if not path then return require(name) end
@@ -84,7 +74,17 @@ function environment.trusted(script, find_module, run_module)
     return package.loaded[name], path
   end
 
-  return env
+  -- Last, for from now on new fields go to _G.
+  return setmetatable(env, {
+    __index = _G,
+    __newindex = _G,
+    __pairs = function()
+      local all = {}
+      for k, v in next, _G do all[k] = v end
+      for k, v in next, env do all[k] = v end
+      return next, all, nil
+    end,
+  })
 end
 
 -- ---- Sandboxed scenes: refusals
@@ -170,10 +170,6 @@ local function table_functions()
     return meta ~= nil and not mine[meta]
   end
 
-  local function keep_out(name, t)
-    if opaque(t) then error(name .. ": a value of rtlua has no raw fields for scenes", 3) end
-  end
-
   function f.setmetatable(t, meta)
     if type(t) == "table" and opaque(t) then error("cannot change a protected metatable", 2) end
     if type(meta) == "table" then
@@ -202,24 +198,32 @@ local function table_functions()
     return copy
   end
 
+  local function expect_table(name, t)
+    if type(t) ~= "table" then error(("bad argument #1 to '%s' (table expected, got %s)"):format(name, type(t)), 3) end
+    if opaque(t) then error(name .. ": a value of rtlua has no raw fields for scenes", 3) end
+  end
+
   function f.pairs(t)
     local meta = get_metatable(t)
-    if meta and not mine[meta] and type(t) == "table" and rawget(meta, "__pairs") == nil then return ordered.pairs(shown_fields(t)) end
+    if meta == nil or rawget(meta, "__pairs") == nil then
+      if type(t) ~= "table" then error(("bad argument #1 to 'pairs' (table expected, got %s)"):format(type(t)), 2) end
+      if meta and not mine[meta] then t = shown_fields(t) end
+    end
     return ordered.pairs(t)
   end
 
   function f.next(t, key)
-    keep_out("next", t)
+    expect_table("next", t)
     return ordered.next(t, key)
   end
 
   function f.rawget(t, key)
-    keep_out("rawget", t)
+    expect_table("rawget", t)
     return rawget(t, key)
   end
 
   function f.rawset(t, key, value)
-    keep_out("rawset", t)
+    expect_table("rawset", t)
     return rawset(t, key, value)
   end
 
@@ -282,7 +286,7 @@ function environment.sandboxed(script, find_module, run_module)
     return 0
   end
 
-  local loaded = pick(env, "_G math string table utf8 coroutine")
+  local loaded, loading = pick(env, "_G math string table utf8 coroutine"), {}
   env.require = caller.constructor(function(where, name)
     local function fail(message) return errors.raise(errors.DATA, message, where) end
     if type(name) ~= "string" then fail("require: expected the name of a module") end
@@ -297,9 +301,11 @@ function environment.sandboxed(script, find_module, run_module)
     end
     local path = find_module(name)
     if not path then fail(("require '%s': there is no such module beside the scene"):format(name)) end
-    loaded[name] = false -- a module that requires itself gets this
+    if loading[name] then fail(("require '%s': the module requires itself"):format(name)) end
+    loading[name] = true
     local result = run_module(path, name, env)
-    if result ~= nil then loaded[name] = result elseif loaded[name] == false then loaded[name] = true end
+    loading[name] = nil
+    loaded[name] = result == nil and true or result
     return loaded[name], path
   end)
 

@@ -1,5 +1,5 @@
--- Errors of the library: tables { code, message } whose message is one line and starts with "FILE:LINE: " where there is a place to point at.
--- The codes are those of sysexits.h, as in core/rt.h; the command exits with them.
+-- Errors of the library: tables { code, message } whose message is one line and starts with "FILE:LINE: " where there
+-- is a place to point at. The codes are those of sysexits.h, as in core/rt.h; the command exits with them.
 
 local errors = {}
 
@@ -30,26 +30,12 @@ end
 
 function errors.raise(code, message, where) error(errors.new(code, message, where), 0) end
 
+--- A function fail(message[, code]) that raises for what was called as `name` at `where`: a scene's fault unless a code
+--- is given.
+function errors.failing(name, where)
+  return function(message, code) errors.raise(code or errors.DATA, name .. ": " .. message, where) end
+end
+
 function errors.is(value) return type(value) == "table" and getmetatable(value) == "rtlua.error" end
-
---- Calls f(...) for the thing described at `where`: an error of ours without a place, and a plain string, get that place.
-function errors.located(where, prefix, f, ...)
-  local results = table.pack(pcall(f, ...))
-  if results[1] then return table.unpack(results, 2, results.n) end
-  local e = results[2]
-  if type(e) == "string" then return errors.raise(errors.DATA, prefix .. e, where) end
-  if errors.is(e) and not e.placed then
-    local placed = errors.new(e.code, prefix .. e.message, where)
-    placed.placed = true
-    error(placed, 0)
-  end
-  error(e, 0)
-end
-
---- Turns a binding's nil, message, code into an error; hands anything else on.
-function errors.check(where, prefix, value, message, code)
-  if value == nil then errors.raise(code or errors.DATA, prefix .. tostring(message), where) end
-  return value
-end
 
 return errors

@@ -1,4 +1,5 @@
--- The families of descriptions and the schema's types that stand for them: a vector, a colour, a texture, a material, a shape, ...
+-- The families of descriptions and the schema's types that stand for them: a vector, a colour, a texture, a material, a
+-- shape, ...
 
 local color = require "rtlua.color"
 local description = require "rtlua.description"
@@ -21,7 +22,9 @@ types.vector = {
   expected = function(f) return f.nonzero and "3 numbers that are not all 0" or "3 numbers" end,
   read = function(value, f)
     local meta = type(value) == "table" and getmetatable(value)
-    if type(value) ~= "table" or (type(meta) == "string" and meta ~= "rtlua.vec") then return nil, schema.show(value) end
+    if type(value) ~= "table" or (type(meta) == "string" and meta ~= "rtlua.vec") then
+      return nil, schema.show(value)
+    end
     if #value ~= 3 then return nil, tostring(#value) end
     local x, y, z = vec.parts(value)
     for i = 1, 3 do
@@ -36,7 +39,8 @@ types.vector = {
   luals = function() return "rtlua.Vector" end,
 }
 
---- Checks the constants inside a texture against the limits of the field that uses it. Returns what is out of range, or nil.
+--- Checks the constants inside a texture against the limits of the field that uses it. Returns what is out of range, or
+--- nil.
 local function constant_outside(data, f)
   for _, part in ipairs { data.fields.a or false, data.fields.b or false } do
     if part then
@@ -61,7 +65,9 @@ local function texture_of(value, f)
   local data = description.data(value, families.texture)
   if not data then return nil end
   local bad = constant_outside(data, f)
-  if bad then return nil, nil, nil, ("its texture has %s: expected %s"):format(schema.show(bad), types.number.expected(f)) end
+  if bad then
+    return nil, nil, nil, ("its texture has %s: expected %s"):format(schema.show(bad), types.number.expected(f))
+  end
   return value
 end
 
@@ -82,7 +88,8 @@ types.color = {
 types.factor = {
   expected = function(f) return types.number.expected(f) .. ", or a texture" end,
   read = function(value, f)
-    local texture, got, subpath, message = texture_of(value, { texture = true, min = f.min, max = f.max, above = f.above })
+    local limits = { texture = true, min = f.min, max = f.max, above = f.above }
+    local texture, got, subpath, message = texture_of(value, limits)
     if texture or message then return texture, got, subpath, message end
     return types.number.read(value, f)
   end,
@@ -231,7 +238,10 @@ families.gradient = {
   name = "background",
   fields = {
     { "top", type = "color", min = 0, default = 0, doc = "Radiance from straight above." },
-    { "bottom", type = "color", min = 0, default = 0, doc = "Radiance from straight below; linear in the direction's y between." },
+    {
+      "bottom", type = "color", min = 0, default = 0,
+      doc = "Radiance from straight below; linear in the direction's y between.",
+    },
   },
 }
 

@@ -1,7 +1,8 @@
--- Images: rt.image as a texture (rt.image "wood.png"), rt.image.load, rt.image.new and rt.image.compare, and the checker.
+-- Images: rt.image as a texture (rt.image "wood.png"), rt.image.load, rt.image.new and rt.image.compare, and the
+-- checker.
 --
--- An image object is a table around a core image, which stays private: methods raise where the core returns nil, message, code, and a
--- sandboxed scene, which writes nothing, cannot save.
+-- An image object is a table around a core image, which stays private: methods raise where the core returns nil,
+-- message, code, and a sandboxed scene, which writes nothing, cannot save.
 
 local caller = require "rtlua.core.caller"
 local context = require "rtlua.context"
@@ -40,17 +41,12 @@ function meta.__tostring(self)
   return ("an image of %d by %d pixels"):format(picture.width, picture.height)
 end
 
-local function self_of(self, where, name)
-  local picture = image.core(self)
-  if not picture then errors.raise(errors.DATA, ("image:%s: expected an image before the colon"):format(name), where) end
-  return picture
-end
-
 local function method(name, record, run)
   record.call = caller.constructor(function(where, self, ...)
-    return run(self_of(self, where, name), function(message, code)
-      errors.raise(code or errors.DATA, ("image:%s: %s"):format(name, message), where)
-    end, ...)
+    local fail = errors.failing("image:" .. name, where)
+    local picture = image.core(self)
+    if not picture then fail("expected an image before the colon") end
+    return run(picture, fail, ...)
   end)
   methods[name] = record
 end
@@ -59,7 +55,9 @@ local function check_pixel(picture, fail, x, y)
   for i, c in ipairs { x or false, y or false } do
     local side = i == 1 and picture.width or picture.height
     if not math.tointeger(c) or c < 0 or c >= side then
-      fail(("%s: expected a whole number from 0 to %d, got %s"):format(("xy"):sub(i, i), side - 1, schema.show(c or nil)))
+      fail(
+        ("%s: expected a whole number from 0 to %d, got %s"):format(("xy"):sub(i, i), side - 1, schema.show(c or nil))
+      )
     end
   end
 end
@@ -88,8 +86,14 @@ end)
 image.save_record = {
   name = "save",
   fields = {
-    { "exposure", type = "number", min = -64, max = 64, default = 0, doc = "Exposure in EV: display formats multiply by 2^exposure." },
-    { "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none", doc = "Tone curve of display formats; none only clips." },
+    {
+      "exposure", type = "number", min = -64, max = 64, default = 0,
+      doc = "Exposure in EV: display formats multiply by 2^exposure.",
+    },
+    {
+      "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none",
+      doc = "Tone curve of display formats; none only clips.",
+    },
     { "bits", type = "enum", values = { 8, 16 }, default = 8, doc = "Bits for each channel of a PNG." },
   },
 }
@@ -122,7 +126,8 @@ end
 -- ---- Textures
 
 local repetition = {
-  "scale", type = "repetition", default = 1, doc = "How often it repeats over a unit of u and v: a number, or one for each.",
+  "scale", type = "repetition", default = 1,
+  doc = "How often it repeats over a unit of u and v: a number, or one for each.",
 }
 
 image.checker = {
@@ -142,7 +147,10 @@ image.texture = {
   doc = "A picture as a texture by uv, bilinear and repeated: `rt.image \"wood.png\"`.",
   shorthand = "file",
   fields = {
-    { "file", type = "string", noun = "the name of a PNG, HDR or PFM file", required = true, doc = "A picture, relative to the script." },
+    {
+      "file", type = "string", noun = "the name of a PNG, HDR or PFM file", required = true,
+      doc = "A picture, relative to the script.",
+    },
     repetition,
     { "raw", type = "boolean", default = false, doc = "The file's numbers are data and not sRGB colours." },
   },
@@ -158,31 +166,29 @@ end
 
 -- ---- Functions
 
-local function fails(name, where)
-  return function(message, code) errors.raise(code or errors.DATA, ("rt.image.%s: %s"):format(name, message), where) end
-end
-
 image.functions = {
   {
     name = "load", params = { { "path", "string" }, { "raw?", "boolean" } }, returns = "rtlua.Image",
     doc = "Reads a PNG, HDR or PFM file, relative to the script; `raw` leaves its numbers as they are.",
     call = caller.constructor(function(where, path, raw)
-      local fail = fails("load", where)
+      local fail = errors.failing("rt.image.load", where)
       if type(path) ~= "string" then fail(("expected the name of a file, got %s"):format(schema.show(path))) end
       return image.wrap(load_file(path, raw == true, fail))
     end),
   },
   {
-    name = "new", params = { { "width", "integer" }, { "height", "integer" }, { "channels?", "integer" } }, returns = "rtlua.Image",
+    name = "new", params = { { "width", "integer" }, { "height", "integer" }, { "channels?", "integer" } },
+    returns = "rtlua.Image",
     doc = "A black image of 1 to 4 channels, 3 unless said.",
     call = caller.constructor(function(where, width, height, channels)
-      local fail = fails("new", where)
+      local fail = errors.failing("rt.image.new", where)
       local sides = { type = "integer", min = 1, max = 65536 }
       for i, side in ipairs { width or false, height or false } do
         local ok, message = schema.value(sides, side or nil, i == 1 and "width" or "height")
         if not ok then fail(message) end
       end
-      local depth, message = schema.value({ type = "integer", min = 1, max = 4 }, channels == nil and 3 or channels, "channels")
+      if channels == nil then channels = 3 end
+      local depth, message = schema.value({ type = "integer", min = 1, max = 4 }, channels, "channels")
       if not depth then fail(message) end
       local picture, problem, code = core.new(math.tointeger(width), math.tointeger(height), depth)
       if not picture then fail(problem, code) end
@@ -190,10 +196,12 @@ image.functions = {
     end),
   },
   {
-    name = "compare", params = { { "a", "rtlua.Image" }, { "b", "rtlua.Image" } }, returns = "{ mse: number, relmse: number, psnr: number }",
-    doc = "How far a is from the reference b: mean squared error, relative mean squared error, and PSNR in dB (inf when equal).",
+    name = "compare", params = { { "a", "rtlua.Image" }, { "b", "rtlua.Image" } },
+    returns = "{ mse: number, relmse: number, psnr: number }",
+    doc = "How far a is from the reference b: mean squared error, relative mean squared error, and PSNR in dB (inf "
+      .. "when equal).",
     call = caller.constructor(function(where, a, b)
-      local fail = fails("compare", where)
+      local fail = errors.failing("rt.image.compare", where)
       local one, other = image.core(a), image.core(b)
       if not one or not other then fail(("expected two images, got %s"):format(schema.show(one and b or a))) end
       local result, message, code = core.compare(one, other)

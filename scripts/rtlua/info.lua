@@ -23,10 +23,12 @@ function info.command(parsed, started)
   local settings = render.merge(scene.plain(result.scene), {}, function(message) error(message, 0) end)
   if options.json then
     output.write(json.encode {
-      schema = 1, scene = path, hash = core:hash(), shapes = about.shapes, instances = about.instances, groups = about.groups,
-      triangles = about.triangles, placed_triangles = about.placed_triangles, placed_primitives = about.placed_primitives,
-      lights = about.lights, materials = about.materials, textures = about.textures, bounds = about.bounds, bytes = about.bytes,
-      width = settings.size[1], height = settings.size[2], spp = settings.spp, files = result.files,
+      schema = 1, scene = path, hash = core:hash(), files = result.files,
+      shapes = about.shapes, instances = about.instances, groups = about.groups, triangles = about.triangles,
+      placed_triangles = about.placed_triangles, placed_primitives = about.placed_primitives,
+      lights = about.lights, materials = about.materials, textures = about.textures,
+      bounds = about.bounds, bytes = about.bytes,
+      width = settings.size[1], height = settings.size[2], spp = settings.spp,
     } .. "\n")
     return 0
   end

@@ -1,8 +1,8 @@
 -- require "rtlua": the library that scenes are written with.
 --
--- Reading order: schema.lua (records and their check), families.lua (types of scenes), shapes.lua, materials.lua, lights.lua, camera.lua,
--- image.lua and render_options.lua (the records), description.lua (what constructors return), emit.lua (descriptions to the core),
--- scene.lua and render.lua (the objects that scripts work with).
+-- Reading order: schema.lua (records and their check), families.lua (types of scenes), shapes.lua, materials.lua,
+-- lights.lua, camera.lua, image.lua and render_options.lua (the records), description.lua (what constructors return),
+-- emit.lua (descriptions to the core), scene.lua and render.lua (the objects that scripts work with).
 
 local camera = require "rtlua.camera"
 local caller = require "rtlua.core.caller"
@@ -21,16 +21,17 @@ local vec = require "rtlua.vec"
 
 local rt = { version = system.version() }
 
-for _, records in ipairs { shapes.records, materials.records, lights.records, { image.checker, camera, scene.record } } do
+local single = { image.checker, camera, scene.record }
+for _, records in ipairs { shapes.records, materials.records, lights.records, single } do
   for _, record in ipairs(records) do rt[record.name] = description.constructor(record) end
 end
 
 local _, construct_image = description.constructor(image.texture)
 rt.image = image.export(construct_image)
 
-for _, f in ipairs(transform.functions) do rt[f.name] = f.call end
-rt.vec = vec.constructor
-rt.params = params.constructor
+for _, functions in ipairs { transform.functions, vec.functions, params.functions } do
+  for _, f in ipairs(functions) do rt[f.name] = f.call end
+end
 
 local names = {}
 for name in pairs(rt) do names[#names + 1] = name end
@@ -39,9 +40,10 @@ table.sort(names)
 return setmetatable(rt, {
   __metatable = "rtlua",
   __index = caller.constructor(function(where, _, name)
-    errors.raise(errors.DATA, ("rt.%s: there is no such function%s"):format(tostring(name), suggest.hint(tostring(name), names)), where)
+    name = tostring(name)
+    errors.failing("rt." .. name, where)("there is no such function" .. suggest.hint(name, names))
   end),
   __newindex = caller.constructor(function(where, _, name)
-    errors.raise(errors.DATA, ("rt.%s: rtlua's own table cannot be changed"):format(tostring(name)), where)
+    errors.failing("rt." .. tostring(name), where)("rtlua's own table cannot be changed")
   end),
 })

@@ -1,4 +1,5 @@
--- JSON out, with keys in order, so that the same answer is the same text. Numbers that JSON does not know (inf, NaN) become null.
+-- JSON out, with keys in order, so that the same answer is the same text. Numbers that JSON does not know (inf, NaN)
+-- become null.
 
 local cjson = require "cjson"
 

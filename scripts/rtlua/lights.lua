@@ -12,7 +12,9 @@ local function define(family, record)
   lights[record.name] = record
 end
 
-local tint = { "color", type = "color", min = 0, default = 1, doc = "Multiplies the strength; a kelvin colour has luminance 1." }
+local tint = {
+  "color", type = "color", min = 0, default = 1, doc = "Multiplies the strength; a kelvin colour has luminance 1.",
+}
 
 define("light", {
   name = "point",
@@ -32,7 +34,10 @@ define("light", {
     { "direction", type = "vector", nonzero = true, default = { 0, -1, 0 }, doc = "Where it points, of any length." },
     { "intensity", type = "number", min = 0, default = 1, doc = "Radiant intensity along its axis, W/sr." },
     { "angle", type = "number", above = 0, max = 180, default = 45, doc = "The cone's full angle, degrees." },
-    { "blend", type = "number", min = 0, max = 1, default = 0.15, doc = "The part of the cone's half angle over which it fades to its edge." },
+    {
+      "blend", type = "number", min = 0, max = 1, default = 0.15,
+      doc = "The part of the cone's half angle over which it fades to its edge.",
+    },
     tint,
   },
 })
@@ -43,17 +48,24 @@ define("light", {
   fields = {
     { "direction", type = "vector", nonzero = true, default = { 0, 1, 0 }, doc = "Towards the sun, of any length." },
     { "irradiance", type = "number", min = 0, default = 1, doc = "Irradiance on a surface that faces it, W/m²." },
-    { "angle", type = "number", min = 0, below = 180, default = 0, doc = "Full angle of its disk, degrees (the real one: 0.53); 0 casts sharp shadows." },
+    {
+      "angle", type = "number", min = 0, below = 180, default = 0,
+      doc = "Full angle of its disk, degrees (the real one: 0.53); 0 casts sharp shadows.",
+    },
     tint,
   },
 })
 
 define("background", {
   name = "envmap",
-  doc = "An environment from a latitude-longitude picture: `background = rt.envmap \"sky.hdr\"`. Its middle is towards -z, its upper edge is +y.",
+  doc = "An environment from a latitude-longitude picture: `background = rt.envmap \"sky.hdr\"`. Its middle is "
+    .. "towards -z, its upper edge is +y.",
   shorthand = "file",
   fields = {
-    { "file", type = "string", noun = "the name of an HDR, PNG or PFM file", required = true, doc = "A picture, relative to the script." },
+    {
+      "file", type = "string", noun = "the name of an HDR, PNG or PFM file", required = true,
+      doc = "A picture, relative to the script.",
+    },
     { "scale", type = "number", min = 0, default = 1, doc = "Multiplies its radiance." },
     { "rotate", type = "number", default = 0, doc = "Turns it about +y, degrees." },
   },

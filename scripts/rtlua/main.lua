@@ -1,7 +1,8 @@
 -- The command: what `rtlua ARGS` does, and its exit code.
 --
--- Reading order: cli.lua (commands and options), run.lua (scripts and rendering), info.lua, diff.lua, convert.lua, repl.lua.
--- An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an exit code of sysexits.h.
+-- Reading order: cli.lua (commands and options), run.lua (scripts and rendering), info.lua, diff.lua, convert.lua,
+-- repl.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an exit code of
+-- sysexits.h.
 
 local cli = require "rtlua.cli"
 local errors = require "rtlua.errors"
@@ -13,7 +14,9 @@ local system = require "rtlua.system"
 local main = {}
 
 -- Loaded when they are asked for: a diff needs no scene library.
-local modules = { render = "rtlua.run", info = "rtlua.info", diff = "rtlua.diff", convert = "rtlua.convert", repl = "rtlua.repl" }
+local modules = {
+  render = "rtlua.run", info = "rtlua.info", diff = "rtlua.diff", convert = "rtlua.convert", repl = "rtlua.repl",
+}
 
 local function version()
   local lines = { "rtlua " .. system.version() }
@@ -26,9 +29,11 @@ end
 
 local function looks_like_a_command(word) return not word:find("[./]") and not system.exists(word) end
 
+local function usage_error(message, ...) errors.raise(errors.USAGE, message:format(...)) end
+
 local function dispatch(args, started)
   local first = args[1]
-  if first == nil then errors.raise(errors.USAGE, "nothing to do: give it a script, or see rtlua --help") end
+  if first == nil then usage_error("nothing to do: give it a script, or see rtlua --help") end
   if first == "--help" or first == "-h" then
     output.write(cli.help())
     return 0
@@ -49,24 +54,27 @@ local function dispatch(args, started)
     return require(modules[first]).command(parsed, started)
   end
   if first:sub(1, 1) == "-" then
-    local names = { "--help", "--version" }
-    errors.raise(errors.USAGE,
-      ("unknown option '%s'%s: options follow a script or a command: see rtlua --help"):format(first, suggest.hint(first, names)))
+    local hint = suggest.hint(first, { "--help", "--version" })
+    usage_error("unknown option '%s'%s: options follow a script or a command: see rtlua --help", first, hint)
   end
   if looks_like_a_command(first) then
     local names = {}
     for _, c in ipairs(cli.commands) do names[#names + 1] = c.name end
-    errors.raise(errors.USAGE, ("there is no command and no script '%s'%s: see rtlua --help"):format(first, suggest.hint(first, names)))
+    usage_error("there is no command and no script '%s'%s: see rtlua --help", first, suggest.hint(first, names))
   end
   if not system.exists(first) then errors.raise(errors.NO_INPUT, ("%s: no such file: check the name"):format(first)) end
   return require("rtlua.run").script(first, rest, started)
 end
 
--- Keeps where an unforeseen error came from: that is a bug of ours.
+-- An error that nobody raised on purpose is a bug of ours, and where it came from is kept.
 local function on_error(e)
   if errors.is(e) then return e end
-  local foreign = type(e) == "table" and e.message and e
-  local found = errors.new(foreign and e.code or errors.BUG, foreign and e.message or ("a bug: %s: please report it"):format(tostring(e)))
+  local found
+  if type(e) == "table" and e.code and e.message then
+    found = errors.new(e.code, e.message)
+  else
+    found = errors.new(errors.BUG, ("a bug: %s: please report it"):format(tostring(e)))
+  end
   found.traceback = debug.traceback("", 2)
   return found
 end

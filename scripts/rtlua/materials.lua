@@ -1,7 +1,8 @@
 -- Materials: the records of diffuse, mirror, metal, glass, plastic, light, two_sided and mix.
 --
--- Reflectances are 0 to 1. `roughness` is perceptual: GGX's alpha is its square; `alpha` gives that itself. Colours and numbers may be
--- textures. Every material but light, which is nothing else, has `emission`: radiance that leaves both sides.
+-- Reflectances are 0 to 1. `roughness` is perceptual: GGX's alpha is its square; `alpha` gives that itself. Colours and
+-- numbers may be textures. Every material but light, which is nothing else, has `emission`: radiance that leaves both
+-- sides.
 
 local families = require "rtlua.families"
 local metals = require "rtlua.metals"
@@ -9,7 +10,8 @@ local metals = require "rtlua.metals"
 local materials = { records = {} }
 
 local emission = {
-  "emission", type = "color", texture = true, min = 0, doc = "Radiance that leaves both sides, W/(m² sr); none when absent.",
+  "emission", type = "color", texture = true, min = 0,
+  doc = "Radiance that leaves both sides, W/(m² sr); none when absent.",
 }
 
 local function reflectance(default, doc)
@@ -17,8 +19,10 @@ local function reflectance(default, doc)
 end
 
 local function roughness()
-  return { "roughness", type = "factor", min = 0, max = 1, doc = "Perceptual roughness, alpha = roughness²; 0, smooth, when neither is given." },
-    { "alpha", type = "factor", min = 0, max = 1, doc = "GGX's alpha itself, instead of roughness." }
+  return {
+    "roughness", type = "factor", min = 0, max = 1,
+    doc = "Perceptual roughness, alpha = roughness²; 0, smooth, when neither is given.",
+  }, { "alpha", type = "factor", min = 0, max = 1, doc = "GGX's alpha itself, instead of roughness." }
 end
 
 local either_roughness = { "roughness", "alpha" }
@@ -49,12 +53,19 @@ table.sort(names)
 local rough, alpha = roughness()
 define {
   name = "metal",
-  doc = "A conductor with GGX roughness: a preset measured metal, eta and k with exact Fresnel, or a colour with Schlick's curve.",
+  doc = "A conductor with GGX roughness: a preset measured metal, eta and k with exact Fresnel, or a colour with "
+    .. "Schlick's curve.",
   fields = {
     { "preset", type = "enum", values = names, doc = "A metal by name, from measured eta and k." },
-    { "eta", type = "color", texture = true, above = 0, doc = "The real part of the refractive index, for red, green and blue." },
+    {
+      "eta", type = "color", texture = true, above = 0,
+      doc = "The real part of the refractive index, for red, green and blue.",
+    },
     { "k", type = "color", texture = true, min = 0, doc = "The imaginary part of the refractive index." },
-    { "color", type = "color", texture = true, min = 0, max = 1, doc = "Reflectance at normal incidence, with Schlick's curve." },
+    {
+      "color", type = "color", texture = true, min = 0, max = 1,
+      doc = "Reflectance at normal incidence, with Schlick's curve.",
+    },
     rough, alpha,
   },
   exclusive = { { "preset", "eta", "color" }, { "preset", "k", "color" }, either_roughness },
@@ -72,7 +83,8 @@ define {
 rough, alpha = roughness()
 define {
   name = "glass",
-  doc = "A dielectric, smooth or with GGX roughness, with exact Fresnel. Its surface should be closed and its normals point outwards.",
+  doc = "A dielectric, smooth or with GGX roughness, with exact Fresnel. Its surface should be closed and its "
+    .. "normals point outwards.",
   fields = {
     { "ior", type = "factor", above = 0, default = 1.5, doc = "Refractive index of the inside against the outside." },
     reflectance(1, "Tints what goes through, at each crossing of the surface."),
@@ -97,9 +109,18 @@ define {
   name = "light",
   doc = "A surface that emits and reflects nothing. It emits on the side of its normal, or on both.",
   fields = {
-    { "radiance", type = "number", min = 0, doc = "Radiance, W/(m² sr), times color; 1 when neither it nor power is given." },
-    { "power", type = "number", min = 0, doc = "Flux of each placed copy in W per channel, all emitting sides together, times color; instead of radiance." },
-    { "color", type = "color", texture = true, min = 0, default = 1, doc = "Multiplies radiance or power; a kelvin colour has luminance 1." },
+    {
+      "radiance", type = "number", min = 0,
+      doc = "Radiance, W/(m² sr), times color; 1 when neither it nor power is given.",
+    },
+    {
+      "power", type = "number", min = 0,
+      doc = "Flux of each placed copy in W per channel, all emitting sides together, times color; instead of radiance.",
+    },
+    {
+      "color", type = "color", texture = true, min = 0, default = 1,
+      doc = "Multiplies radiance or power; a kelvin colour has luminance 1.",
+    },
     { "two_sided", type = "boolean", default = false, doc = "Emits on both sides." },
   },
   exclusive = { { "radiance", "power" } },

@@ -1,5 +1,5 @@
--- Meshes: turns rt.mesh's fields into a mesh of the core and a list of materials, one for each of its slots. The arrays from Lua are let
--- go at once: a mesh of a million triangles exists once.
+-- Meshes: turns rt.mesh's fields into a mesh of the core and a list of materials, one for each of its slots. The arrays
+-- from Lua are let go at once: a mesh of a million triangles exists once.
 
 local context = require "rtlua.context"
 local core = require "rtlua.core.mesh"
@@ -33,7 +33,9 @@ local function by_number(ids, materials, fail)
     if math.type(id) ~= "integer" and not math.tointeger(id) then
       fail(("material_ids[%d]: expected a whole number, got %s"):format(i, tostring(id)))
     end
-    if not materials[math.tointeger(id)] then fail(("material_ids[%d]: there is no material %d in materials"):format(i, id)) end
+    if not materials[math.tointeger(id)] then
+      fail(("material_ids[%d]: there is no material %d in materials"):format(i, id))
+    end
   end
   local list, count = {}, 0
   for key in pairs(materials) do
@@ -63,7 +65,8 @@ local function from_arrays(fields, fail)
   return built
 end
 
---- Completes rt.mesh's fields: `mesh` is the core's, `slots` its materials (false where none is given: the shape's own).
+--- Completes rt.mesh's fields: `mesh` is the core's, `slots` its materials (false where none is given: the shape's
+--- own).
 function mesh.finish(fields, fail)
   if not fields.file and not fields.vertices then fail("expected a file, or vertices and indices") end
   if fields.material_ids and not fields.materials then fail("material_ids: needs materials beside it") end
@@ -76,7 +79,9 @@ function mesh.finish(fields, fail)
     slots = fields.material_ids and by_number(fields.material_ids, fields.materials, fail) or { false }
     fields.mesh = from_arrays(fields, fail)
   end
-  fields.vertices, fields.indices, fields.normals, fields.uvs, fields.material_ids, fields.materials = nil, nil, nil, nil, nil, nil
+  for _, name in ipairs { "vertices", "indices", "normals", "uvs", "material_ids", "materials" } do
+    fields[name] = nil
+  end
   fields.slots = slots
 end
 

@@ -1,10 +1,11 @@
--- Measured complex refractive indices eta + i k of the metals that rt.metal knows by name, at 611.4, 549.1 and 464.2 nm, the dominant
--- wavelengths of the Rec. 709 primaries; between neighbouring measurements interpolated linearly over wavelength.
+-- Measured complex refractive indices eta + i k of the metals that rt.metal knows by name, at 611.4, 549.1 and 464.2
+-- nm, the dominant wavelengths of the Rec. 709 primaries; between neighbouring measurements interpolated linearly over
+-- wavelength.
 --
--- Gold, silver, copper: Johnson & Christy 1972, "Optical Constants of the Noble Metals", Phys. Rev. B 6, 4370.
--- Iron: Johnson & Christy 1974, "Optical constants of transition metals", Phys. Rev. B 9, 5056.
--- Aluminium: Rakic 1995, "Algorithm for the determination of intrinsic optical constants of metal films", Appl. Opt. 34, 4755.
--- The tables were read from the refractiveindex.info database (CC0).
+-- Gold, silver, copper: Johnson & Christy 1972, "Optical Constants of the Noble Metals", Phys. Rev. B 6, 4370. Iron:
+-- Johnson & Christy 1974, "Optical constants of transition metals", Phys. Rev. B 9, 5056. Aluminium: Rakic 1995,
+-- "Algorithm for the determination of intrinsic optical constants of metal films", Appl. Opt. 34, 4755. The tables were
+-- read from the refractiveindex.info database (CC0).
 
 local metals = {
   aluminium = { eta = { 1.3216, 1.0114, 0.6832 }, k = { 7.3112, 6.6169, 5.6254 } },

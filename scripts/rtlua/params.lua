@@ -26,11 +26,8 @@ local function record_of(default)
   return nil
 end
 
-params.doc = "Parameters of a scene and their defaults, `rt.params { turn = 0 }`: `-D turn=30` on the command line sets one, as a value of its default's "
-  .. "type (a number, a string, true or false, or a list of numbers)."
-
-params.constructor = caller.constructor(function(where, defaults)
-  local function fail(message) errors.raise(errors.DATA, "rt.params: " .. message, where) end
+local construct = caller.constructor(function(where, defaults)
+  local fail = errors.failing("rt.params", where)
   if type(defaults) ~= "table" or type(getmetatable(defaults)) == "string" then
     fail(("expected a table of names and defaults, got %s"):format(schema.show(defaults)))
   end
@@ -44,7 +41,8 @@ params.constructor = caller.constructor(function(where, defaults)
   for _, name in ipairs(names) do
     local record = record_of(defaults[name])
     if not record then
-      fail(("%s: expected a number, a string, true or false, or numbers as default, got %s"):format(name, schema.show(defaults[name])))
+      fail(("%s: expected a number, a string, true or false, or numbers as default, got %s"):format(
+        name, schema.show(defaults[name])))
     end
     values[name] = defaults[name]
     context.params_read[name] = true
@@ -57,9 +55,20 @@ params.constructor = caller.constructor(function(where, defaults)
   end
   return setmetatable(values, {
     __index = caller.constructor(function(place, _, name)
-      errors.raise(errors.DATA, ("rt.params: there is no parameter '%s'%s"):format(tostring(name), suggest.hint(tostring(name), names)), place)
+      name = tostring(name)
+      errors.failing("rt.params", place)(("there is no parameter '%s'%s"):format(name, suggest.hint(name, names)))
     end),
   })
 end)
+
+params.functions = {
+  {
+    name = "params", params = { { "defaults", "table<string, number|string|boolean|number[]>" } },
+    returns = "table<string, any>", call = construct,
+    doc = "Parameters of a scene and their defaults, `rt.params { turn = 0 }`: `-D turn=30` on the command line sets "
+      .. "one, "
+      .. "as a value of its default's type (a number, a string, true or false, or a list of numbers).",
+  },
+}
 
 return params

@@ -1,5 +1,6 @@
--- Shows how a render goes, on standard error: one line that is drawn over and over on a terminal, a line every few seconds elsewhere,
--- nothing with --quiet, or JSON events with --json. NO_COLOR and a dumb terminal get no escape sequences.
+-- Shows how a render goes, on standard error: one line that is drawn over and over on a terminal, a line every few
+-- seconds elsewhere, nothing with --quiet, or JSON events with --json. NO_COLOR and a dumb terminal get no escape
+-- sequences.
 
 local json = require "rtlua.json"
 local system = require "rtlua.system"

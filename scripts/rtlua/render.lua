@@ -1,4 +1,5 @@
--- Rendering from Lua: settings out of a scene's render table and a call's options, jobs, and the loop that waits for one.
+-- Rendering from Lua: settings out of a scene's render table and a call's options, jobs, and the loop that waits for
+-- one.
 
 local caller = require "rtlua.core.caller"
 local context = require "rtlua.context"
@@ -24,7 +25,9 @@ schema.types.callback = {
 
 --- What scene:render and scene:start take: render options and on_progress.
 render.call_record = { name = "render", fields = table.move(options.fields, 1, #options.fields, 1, {}) }
-table.insert(render.call_record.fields, { "on_progress", type = "callback", doc = "Called with the progress ten times a second; scene:render." })
+table.insert(render.call_record.fields, {
+  "on_progress", type = "callback", doc = "Called with the progress ten times a second; scene:render.",
+})
 
 render.progress_fields = {
   { "done", "boolean", "All samples are taken, or the job was stopped." },
@@ -54,7 +57,9 @@ function render.merge(settings, overrides, fail)
   local crop = all.crop
   if crop then
     if not (crop[1] < crop[3] and crop[3] <= width and crop[2] < crop[4] and crop[4] <= height) then
-      fail(("crop: expected x0 < x1 <= %d and y0 < y1 <= %d, got %d,%d,%d,%d"):format(width, height, table.unpack(crop)))
+      fail(
+        ("crop: expected x0 < x1 <= %d and y0 < y1 <= %d, got %d,%d,%d,%d"):format(width, height, table.unpack(crop))
+      )
     end
   else
     all.crop = { 0, 0, width, height }
@@ -72,7 +77,8 @@ end
 --- Starts the core's job of merged settings. Returns it, or nil, message, code.
 function render.start_core(core, settings)
   return core:start {
-    width = settings.size[1], height = settings.size[2], crop = settings.crop, sample_begin = 0, sample_end = settings.spp,
+    width = settings.size[1], height = settings.size[2], crop = settings.crop,
+    sample_begin = 0, sample_end = settings.spp,
     threads = settings.threads, seed = settings.seed, max_depth = settings.max_depth, filter = settings.filter,
     clamp_indirect = settings.clamp_indirect, transparent = settings.transparent,
   }
@@ -86,8 +92,8 @@ function render.progress(job)
   return p
 end
 
---- Waits for the core's job. tick(progress) is called now and then; at `deadline` (of system.now) and on a signal the job is stopped.
---- Returns nil when it is complete, else "time" or the signal's name.
+--- Waits for the core's job. tick(progress) is called now and then; at `deadline` (of system.now) and on a signal the
+--- job is stopped. Returns nil when it is complete, else "time" or the signal's name.
 function render.wait(job, deadline, tick)
   while true do
     local step = render.TICK
@@ -122,7 +128,7 @@ function meta.__close(self) rawget(self, CORE):close() end
 
 local function method(name, record, run)
   record.call = caller.constructor(function(where, self, ...)
-    local function fail(message, code) errors.raise(code or errors.DATA, ("job:%s: %s"):format(name, message), where) end
+    local fail = errors.failing("job:" .. name, where)
     if type(self) ~= "table" or getmetatable(self) ~= "rtlua.job" then fail("expected a job before the colon") end
     return run(rawget(self, CORE), fail, ...)
   end)
@@ -133,14 +139,13 @@ method("wait", {
   params = { { "seconds?", "number" } }, returns = "boolean",
   doc = "Waits until the job is done, at most some seconds; true when it is done.",
 }, function(job, fail, seconds)
-  if seconds ~= nil and (type(seconds) ~= "number" or not (seconds >= 0)) then
-    fail(("seconds: expected a number of at least 0, got %s"):format(schema.show(seconds)))
-  end
-  if seconds then return job:wait(seconds) end
-  return job:wait()
+  if seconds == nil then return job:wait() end
+  local checked, message = schema.value({ type = "number", min = 0 }, seconds, "seconds")
+  if not checked then fail(message) end
+  return job:wait(checked)
 end)
 
-method("progress", { params = {}, returns = "rtlua.Progress", doc = "How far it is." }, function(job) return render.progress(job) end)
+method("progress", { params = {}, returns = "rtlua.Progress", doc = "How far it is." }, render.progress)
 
 method("stop", { params = {}, doc = "Asks the job to stop; what is in the film stays." }, function(job) job:stop() end)
 
@@ -150,8 +155,9 @@ method("image", { params = {}, returns = "rtlua.Image", doc = "The picture so fa
   return image.wrap(picture)
 end)
 
-method("close", { params = {}, doc = "Stops the job and frees it; `local job <close> = scene:start()` does it at the end of a block." },
-  function(job) job:close() end)
+method("close", {
+  params = {}, doc = "Stops the job and frees it; `local job <close> = scene:start()` does it at the end of a block.",
+}, function(job) job:close() end)
 
 render.methods = methods
 

@@ -1,4 +1,5 @@
--- The render table's record: every option of a render, as a scene's `render` table, scene:render { } and the command line have it.
+-- The render table's record: every option of a render, as a scene's `render` table, scene:render { } and the command
+-- line have it.
 
 local schema = require "rtlua.schema"
 
@@ -26,7 +27,9 @@ schema.types.outputs = {
     if type(list) ~= "table" or getmetatable(list) ~= nil or #list == 0 then return nil, schema.show(value) end
     local out = {}
     for i, name in ipairs(list) do
-      if type(name) ~= "string" or name == "" or name:sub(1, 1) == "-" or name:find("[/\\%z]") then return nil, schema.show(name) end
+      if type(name) ~= "string" or name == "" or name:sub(1, 1) == "-" or name:find("[/\\%z]") then
+        return nil, schema.show(name)
+      end
       out[i] = name
     end
     return out
@@ -41,7 +44,8 @@ local options = {
   doc = "How a scene is rendered. Every field is an option of the command too, which wins.",
   fields = {
     {
-      "size", type = "numbers", count = 2, join = "x", element = { type = "integer", min = 1, max = MAX_SIDE }, default = { 800, 600 },
+      "size", type = "numbers", count = 2, join = "x", element = { type = "integer", min = 1, max = MAX_SIDE },
+      default = { 800, 600 },
       noun = "{width, height}, from 1 to 65536 each", doc = "Width and height in pixels.",
       cli = { flag = "--size", metavar = "WxH", noun = "WxH with sides from 1 to 65536" },
     },
@@ -51,7 +55,8 @@ local options = {
     },
     {
       "crop", type = "numbers", count = 4, join = ",", element = { type = "integer", min = 0, max = MAX_SIDE },
-      noun = "{x0, y0, x1, y1} in pixels", doc = "Renders a part alone: pixels from (x0, y0) to before (x1, y1), counted from top left.",
+      noun = "{x0, y0, x1, y1} in pixels",
+      doc = "Renders a part alone: pixels from (x0, y0) to before (x1, y1), counted from top left.",
       cli = { flag = "--crop", metavar = "X0,Y0,X1,Y1", noun = "X0,Y0,X1,Y1 in pixels, half open" },
     },
     {
@@ -59,7 +64,8 @@ local options = {
       cli = { flag = "--threads", metavar = "N" },
     },
     {
-      "seed", type = "integer", min = 0, max = 0xffffffff, default = 0, doc = "Another seed gives another, independent noise.",
+      "seed", type = "integer", min = 0, max = 0xffffffff, default = 0,
+      doc = "Another seed gives another, independent noise.",
       cli = { flag = "--seed", metavar = "N" },
     },
     {
@@ -68,7 +74,8 @@ local options = {
       cli = { flag = "--max-depth", metavar = "N" },
     },
     {
-      "filter", type = "enum", values = { "box", "gaussian", "blackman-harris" }, default = "blackman-harris", doc = "The pixel filter.",
+      "filter", type = "enum", values = { "box", "gaussian", "blackman-harris" }, default = "blackman-harris",
+      doc = "The pixel filter.",
       cli = { flag = "--filter", metavar = "NAME" },
     },
     {
@@ -81,11 +88,13 @@ local options = {
       cli = { flag = "--transparent" },
     },
     {
-      "exposure", type = "number", min = -64, max = 64, default = 0, doc = "Exposure in EV: display formats multiply by 2^exposure.",
+      "exposure", type = "number", min = -64, max = 64, default = 0,
+      doc = "Exposure in EV: display formats multiply by 2^exposure.",
       cli = { flag = "--exposure", metavar = "EV" },
     },
     {
-      "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none", doc = "Tone curve of display formats; none only clips.",
+      "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none",
+      doc = "Tone curve of display formats; none only clips.",
       cli = { flag = "--tonemap", metavar = "NAME" },
     },
     {
@@ -93,12 +102,17 @@ local options = {
       cli = { flag = "--bits", metavar = "N" },
     },
     {
-      "time_limit", type = "duration", doc = 'Stops after this time with what there is: seconds, or "90s", "2m", "1h". The command counts from its start.',
+      "time_limit", type = "duration",
+      doc = 'Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.',
       cli = { flag = "--time-limit", metavar = "DUR" },
     },
     {
-      "output", type = "outputs", doc = "Names of the pictures that the command writes in the working directory; SCENE.png when absent.",
-      cli = { flag = "-o", metavar = "FILE", repeated = true, doc = "Writes a picture, .png, .pfm or .hdr; repeatable; - is standard output, as PNG." },
+      "output", type = "outputs",
+      doc = "Names of the pictures that the command writes in the working directory; SCENE.png when absent.",
+      cli = {
+        flag = "-o", metavar = "FILE", repeated = true,
+        doc = "Writes a picture, .png, .pfm or .hdr; repeatable; - is standard output, as PNG.",
+      },
     },
     {
       "quiet", type = "boolean", default = false, doc = "Shows no progress.",
@@ -110,7 +124,8 @@ local options = {
       cli = { flag = "--json" },
     },
     {
-      "stats", type = "boolean", default = false, doc = "Reports triangles, build time, memory, rays per second and dropped samples on standard error.",
+      "stats", type = "boolean", default = false,
+      doc = "Reports triangles, build time, memory, rays per second and dropped samples on standard error.",
       cli = { flag = "--stats" },
     },
   },

@@ -1,8 +1,8 @@
 -- rtlua repl: a Lua prompt with rtlua loaded as rt, and a history that outlives it.
 --
--- A line is an expression, whose values are printed, or a statement; what is incomplete goes on at the next prompt. !! and !N run a line
--- of the history again, history() lists it. The history is a file, one entry a line, in RTLUA_STATE, XDG_STATE_HOME/rtlua or
--- ~/.local/state/rtlua. Ctrl-C interrupts what runs; the end of the input leaves.
+-- A line is an expression, whose values are printed, or a statement; what is incomplete goes on at the next prompt. !!
+-- and !N run a line of the history again, history() lists it. The history is a file, one entry a line, in RTLUA_STATE,
+-- XDG_STATE_HOME/rtlua or ~/.local/state/rtlua. Ctrl-C interrupts what runs; the end of the input leaves.
 
 local lfs = require "lfs"
 local signal = require "rtlua.signal"
@@ -108,7 +108,9 @@ function repl.command()
   function env.history()
     for i, line in ipairs(history.lines) do print(("%5d  %s"):format(i, line)) end
   end
-  if interactive then print(("rtlua %s: rt is loaded; history() lists what was typed, !! and !N repeat it"):format(system.version())) end
+  if interactive then
+    print(("rtlua %s: rt is loaded; history() lists what was typed, !! and !N repeat it"):format(system.version()))
+  end
   local pending
   while true do
     if interactive then prompt(pending and ">> " or "> ") end
@@ -136,7 +138,8 @@ function repl.command()
       else
         pending = nil
         history:add(text)
-        if chunk then execute(chunk) else io.stderr:write(recalled == false and "no such line in the history" or message, "\n") end
+        if recalled == false then message = "no such line in the history" end
+        if chunk then execute(chunk) else io.stderr:write(message, "\n") end
       end
     end
   end

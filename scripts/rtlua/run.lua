@@ -1,6 +1,7 @@
 -- rtlua SCRIPT and rtlua render: loads a script, and renders the scene that it returns into files.
 --
--- Whatever ends a render early, the time limit or a signal, the picture so far is written. Outputs are tried before the work begins.
+-- Whatever ends a render early, the time limit or a signal, the picture so far is written. Outputs are tried before the
+-- work begins.
 
 local cli = require "rtlua.cli"
 local core_image = require "rtlua.core.image"
@@ -16,7 +17,8 @@ local system = require "rtlua.system"
 
 local run = {}
 
---- Loads a script. `options`: params, asset_path, trust, traceback, threads, time_limit (from the command's start). Raises what went wrong.
+--- Loads a script. `options`: params, asset_path, trust, traceback, threads, time_limit (from the command's start).
+--- Raises what went wrong.
 function run.load(path, options, started, sandbox, args)
   local left = options.time_limit and math.max(options.time_limit - (system.now() - started), 0.001)
   local result, problem = loader.load(path, {
@@ -50,7 +52,9 @@ end
 local function check_outputs(files)
   for _, file in ipairs(files) do
     if file == "-" then
-      if system.isatty(1) then errors.raise(errors.USAGE, "-o -: standard output is a terminal: send it to a file or a pipe") end
+      if system.isatty(1) then
+        errors.raise(errors.USAGE, "-o -: standard output is a terminal: send it to a file or a pipe")
+      end
     else
       local ok, message, code = core_image.can_save(file)
       if not ok then errors.raise(code or errors.CANT_WRITE, message) end
@@ -83,7 +87,8 @@ local function png_text(core, settings, last, area)
   local spp = tostring(settings.spp)
   if last.samples < last.total then spp = ("%.2f of %d"):format(last.samples / area, settings.spp) end
   return {
-    { "Software", "rtlua " .. system.version() }, { "Scene hash", core:hash() }, { "spp", spp }, { "seed", tostring(settings.seed) },
+    { "Software", "rtlua " .. system.version() }, { "Scene hash", core:hash() },
+    { "spp", spp }, { "seed", tostring(settings.seed) },
   }
 end
 
@@ -107,11 +112,12 @@ function run.render(loaded, path, options, started)
   local crop = settings.crop
   local area = (crop[3] - crop[1]) * (crop[4] - crop[2])
   local show = progress.new {
-    quiet = settings.quiet, json = settings.json, events = piped and io.stderr or io.stdout, name = path:match("([^/]*)$"),
+    quiet = settings.quiet, json = settings.json, events = piped and io.stderr or io.stdout,
+    name = path:match("([^/]*)$"),
   }
   show:event("start", {
-    scene = path, width = settings.size[1], height = settings.size[2], crop = crop, spp = settings.spp, seed = settings.seed,
-    threads = settings.threads, hash = core:hash(),
+    scene = path, hash = core:hash(), width = settings.size[1], height = settings.size[2], crop = crop,
+    spp = settings.spp, seed = settings.seed, threads = settings.threads,
   })
 
   local begun, message, code = render.start_core(core, settings)
@@ -131,8 +137,9 @@ function run.render(loaded, path, options, started)
   local note = ""
   if reason == "time" then note = ", stopped by its time limit" end
   if interrupted then note = ", stopped by SIG" .. reason end
+  local names = table.concat(files, ", "):gsub("^%-$", "standard output")
   show:say(("%s: %dx%d, %.4g spp in %s%s"):format(
-    (table.concat(files, ", "):gsub("^%-$", "standard output")), crop[3] - crop[1], crop[4] - crop[2], last.samples / area, progress.duration(last.seconds), note))
+    names, crop[3] - crop[1], crop[4] - crop[2], last.samples / area, progress.duration(last.seconds), note))
   if settings.stats then stats.report(show, core, last, settings) end
   return interrupted and 128 + signal.number() or 0
 end

@@ -1,7 +1,7 @@
 -- rt.scene: checks the whole, builds the core's scene, and is the object that scripts render and ask.
 --
--- A scene object holds the committed core scene and its settings, the checked `render` table without defaults. What crosses from a
--- sandbox is those two, scene.core(s) and scene.plain(s); scene.adopt makes an object of them again.
+-- A scene object holds the committed core scene and its settings, the checked `render` table without defaults. What
+-- crosses from a sandbox is those two, scene.core(s) and scene.plain(s); scene.adopt makes an object of them again.
 
 local caller = require "rtlua.core.caller"
 local context = require "rtlua.context"
@@ -43,7 +43,9 @@ function scene.core(value) return data_of(value).core end
 function scene.plain(value) return data_of(value).settings end
 
 --- A scene object of a committed core scene and a render table that scene.plain gave.
-function scene.adopt(built, settings) return setmetatable({ [DATA] = { core = built, settings = settings or {} } }, meta) end
+function scene.adopt(built, settings)
+  return setmetatable({ [DATA] = { core = built, settings = settings or {} } }, meta)
+end
 
 -- ---- The record
 
@@ -59,11 +61,16 @@ schema.types.render = {
 
 scene.record = {
   name = "scene",
-  doc = "A scene: a camera, a background, render options, and shapes and lights as elements. A script ends with `return rt.scene { ... }`.",
+  doc = "A scene: a camera, a background, render options, and shapes and lights as elements. A script ends with "
+    .. "`return rt.scene { ... }`.",
   family = families.scene,
   fields = {
     { "camera", type = "camera", required = true, doc = "The camera." },
-    { "background", type = "background", default = 0, doc = "What rays meet that leave the scene: a colour, { top = ..., bottom = ... } or rt.envmap; black when absent." },
+    {
+      "background", type = "background", default = 0,
+      doc = "What rays meet that leave the scene: a colour, { top = ..., bottom = ... } or rt.envmap; black when "
+        .. "absent.",
+    },
     { "render", type = "render", default = {}, doc = "Render options." },
   },
   rest = { "children", type = "element", doc = "Shapes and lights." },
@@ -84,7 +91,7 @@ scene.record = {
 local function method(name, record, run)
   record.call = caller.constructor(function(where, self, ...)
     local data = data_of(self)
-    local function fail(message, code) errors.raise(code or errors.DATA, ("scene:%s: %s"):format(name, message), where) end
+    local fail = errors.failing("scene:" .. name, where)
     if not data then fail("expected a scene before the colon") end
     return run(data, fail, ...)
   end)
@@ -93,7 +100,8 @@ end
 
 method("render", {
   params = { { "options?", "rtlua.RenderCall" } }, returns = "rtlua.Image",
-  doc = "Renders and returns the image; options win over the scene's render table. on_progress(progress) is called ten times a second.",
+  doc = "Renders and returns the image; options win over the scene's render table. on_progress(progress) is called "
+    .. "ten times a second.",
 }, function(data, fail, input) return render.run(data.core, render.settings(data.settings, input, fail), fail) end)
 
 method("start", {
@@ -103,7 +111,8 @@ method("start", {
 
 method("describe", {
   params = {}, returns = "table",
-  doc = "Counts of shapes, instances, groups, triangles, placed_triangles, placed_primitives, lights, materials, textures; bounds, bytes, build_seconds.",
+  doc = "Counts of shapes, instances, groups, triangles, placed_triangles, placed_primitives, lights, materials, "
+    .. "textures; bounds, bytes, build_seconds.",
 }, function(data) return data.core:describe() end)
 
 method("hash", {
@@ -123,7 +132,8 @@ scene.ray_record = {
 
 method("intersect", {
   params = { { "ray", "rtlua.Ray" } }, returns = "rtlua.Hit?",
-  doc = "The nearest hit of a ray, { t, point, normal, shading_normal, uv, shape }, shape being its name; nil when there is none.",
+  doc = "The nearest hit of a ray, { t, point, normal, shading_normal, uv, shape }, shape being its name; nil when "
+    .. "there is none.",
 }, function(data, fail, input)
   local ray, message = schema.read(scene.ray_record, input)
   if not ray then fail(message) end

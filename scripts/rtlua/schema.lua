@@ -1,16 +1,16 @@
--- The schema: an option is one declarative record, and the check, the error, the default, the command-line flag, the reference page and
--- the LuaLS type all come from it.
+-- The schema: an option is one declarative record, and the check, the error, the default, the command-line flag, the
+-- reference page and the LuaLS type all come from it.
 --
 --   { "radius", type = "number", above = 0, default = 1, doc = "Radius, scene units." }
 --
--- A field record: [1] its name; type, one of schema.types, with that type's own limits (above, below, min, max, values, texture, ...);
--- default, as a user would write it, or required = true; position = i when it is given as element i instead of by name; doc; and cli =
--- { flag, metavar } where the command line has it too.
--- A table's record: name, doc, fields (a list), rest (a field record for all further elements), shorthand (the field that a value which is
--- no table stands for), exclusive (lists of fields of which one may be given) and together (pairs that come together).
+-- A field record: [1] its name; type, one of schema.types, with that type's own limits (above, below, min, max, values,
+-- texture, ...); default, as a user would write it, or required = true; position = i when it is given as element i
+-- instead of by name; doc; and cli = { flag, metavar } where the command line has it too. A table's record: name, doc,
+-- fields (a list), rest (a field record for all further elements), shorthand (the field that a value which is no table
+-- stands for), exclusive (lists of fields of which one may be given) and together (pairs that come together).
 --
--- A type: expected(field) -> "a number above 0"; read(value, field) -> normalized value, or nil, got, subpath, or nil, nil, message;
--- parse(text, field) -> what a command-line string says, or nil; luals(field) -> its LuaLS name.
+-- A type: expected(field) -> "a number above 0"; read(value, field) -> normalized value, or nil, got, subpath, or nil,
+-- nil, message; parse(text, field) -> what a command-line string says, or nil; luals(field) -> its LuaLS name.
 -- Normalized values are what the rest of the library reads: never the user's own tables, except where a type says so.
 
 local suggest = require "rtlua.suggest"
@@ -47,8 +47,15 @@ end
 -- ---- Types without a domain; rtlua.types adds those of scenes
 
 local function with_limits(noun, f)
-  if f.above and f.below then return ("%s above %s and below %s"):format(noun, number_text(f.above), number_text(f.below)) end
-  if f.above and f.max then return ("%s above %s, at most %s"):format(noun, number_text(f.above), number_text(f.max)) end
+  if f.above and f.below then
+    return ("%s above %s and below %s"):format(noun, number_text(f.above), number_text(f.below))
+  end
+  if f.min and f.below then
+    return ("%s of at least %s and below %s"):format(noun, number_text(f.min), number_text(f.below))
+  end
+  if f.above and f.max then
+    return ("%s above %s, at most %s"):format(noun, number_text(f.above), number_text(f.max))
+  end
   if f.above then return ("%s above %s"):format(noun, number_text(f.above)) end
   if f.min and f.max then return ("%s from %s to %s"):format(noun, number_text(f.min), number_text(f.max)) end
   if f.min then return ("%s of at least %s"):format(noun, number_text(f.min)) end
@@ -146,7 +153,8 @@ schema.types.enum = {
   end,
 }
 
---- A fixed number of numbers: `count`, `element` the record for each, `join` what stands between them on the command line.
+--- A fixed number of numbers: `count`, `element` the record for each, `join` what stands between them on the command
+--- line.
 schema.types.numbers = {
   expected = function(f) return f.noun or ("%d numbers"):format(f.count) end,
   read = function(value, f)
@@ -246,7 +254,9 @@ local function unknown_key(record, p, input)
     return ("unknown field '%s'%s"):format(key, hint)
   end
   if type(key) == "number" then
-    if record.rest then return ("[%s]: elements must be numbered from 1 without gaps: is one of them nil?"):format(key) end
+    if record.rest then
+      return ("[%s]: elements must be numbered from 1 without gaps: is one of them nil?"):format(key)
+    end
     if p.positions > 0 then return ("[%s]: expected %d elements at most"):format(key, p.positions) end
     return ("[%s]: expected named fields: %s"):format(key, table.concat(p.names, ", "))
   end
@@ -304,7 +314,8 @@ local function check_combinations(record, input, out)
   return nil
 end
 
---- A table of fields against its record. Returns the normalized fields with defaults filled in (unless `sparse`), or nil and a message.
+--- A table of fields against its record. Returns the normalized fields with defaults filled in (unless `sparse`), or
+--- nil and a message.
 function schema.read(record, input, sparse)
   local p = prepare(record)
   if input == nil then input = {} end

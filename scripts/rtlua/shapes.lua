@@ -1,7 +1,8 @@
 -- Shapes: the records of sphere, quad, disk, plane, box, cylinder, triangle, mesh, group and instance, and shape:at.
 --
--- Every shape takes a material, a name, visible, and a placement: transform, or scale, rotate and translate, applied in that order. After
--- its record is checked a shape holds the placement as one transform in `placement` (nil when it stays where it is).
+-- Every shape takes a material, a name, visible, and a placement: transform, or scale, rotate and translate, applied in
+-- that order. After its record is checked a shape holds the placement as one transform in `placement` (nil when it
+-- stays where it is).
 
 local caller = require "rtlua.core.caller"
 local description = require "rtlua.description"
@@ -16,14 +17,23 @@ local shapes = { records = {} }
 local placement_fields = {
   { "transform", type = "transform", doc = "Places the shape; instead of scale, rotate and translate." },
   { "scale", type = "scaling", doc = "Scales about the origin, before rotate and translate." },
-  { "rotate", type = "rotation", doc = "Turns about an axis through the origin by an angle in degrees: { axis, degrees }." },
+  {
+    "rotate", type = "rotation",
+    doc = "Turns about an axis through the origin by an angle in degrees: { axis, degrees }.",
+  },
   { "translate", type = "vector", doc = "Moves, after scale and rotate." },
 }
 
 local look_fields = {
-  { "material", type = "material", doc = "What it is made of; 80 % grey diffuse when neither it nor a group around it has one." },
+  {
+    "material", type = "material",
+    doc = "What it is made of; 80 % grey diffuse when neither it nor a group around it has one.",
+  },
   { "name", type = "string", doc = "What scene:intersect calls it." },
-  { "visible", type = "boolean", default = true, doc = "false hides it from camera rays alone: it still lights and is reflected." },
+  {
+    "visible", type = "boolean", default = true,
+    doc = "false hides it from camera rays alone: it still lights and is reflected.",
+  },
 }
 
 local exclusive_placement = { { "transform", "scale" }, { "transform", "rotate" }, { "transform", "translate" } }
@@ -60,7 +70,9 @@ local function define(record)
   shapes[record.name] = record
 end
 
-local function corner(i, doc) return { ("ABCD"):sub(i, i), position = i, type = "vector", required = true, doc = doc } end
+local function corner(i, doc)
+  return { ("ABCD"):sub(i, i), position = i, type = "vector", required = true, doc = doc }
+end
 
 local function cross_is_zero(a, b, c)
   local ux, uy, uz = b[1] - a[1], b[2] - a[2], b[3] - a[3]
@@ -79,8 +91,11 @@ define {
 
 define {
   name = "quad",
-  doc = "A quadrilateral A B C D: the triangles A B C and A C D. The normal is on the side from which A, B, C, D go counter-clockwise.",
-  fields = { corner(1, "First corner."), corner(2, "Second corner."), corner(3, "Third corner."), corner(4, "Fourth corner.") },
+  doc = "A quadrilateral A B C D: the triangles A B C and A C D. The normal is on the side from which A, B, C, D go "
+    .. "counter-clockwise.",
+  fields = {
+    corner(1, "First corner."), corner(2, "Second corner."), corner(3, "Third corner."), corner(4, "Fourth corner."),
+  },
   finish = function(fields, fail)
     if cross_is_zero(fields.A, fields.B, fields.C) and cross_is_zero(fields.A, fields.C, fields.D) then
       fail("its corners lie on a line: expected a quadrilateral with an area")
@@ -93,7 +108,9 @@ define {
   doc = "A triangle A B C. The normal is on the side from which A, B, C go counter-clockwise.",
   fields = { corner(1, "First corner."), corner(2, "Second corner."), corner(3, "Third corner.") },
   finish = function(fields, fail)
-    if cross_is_zero(fields.A, fields.B, fields.C) then fail("its corners lie on a line: expected a triangle with an area") end
+    if cross_is_zero(fields.A, fields.B, fields.C) then
+      fail("its corners lie on a line: expected a triangle with an area")
+    end
   end,
 }
 
@@ -102,7 +119,10 @@ define {
   doc = "A flat disk.",
   fields = {
     { "center", type = "vector", default = { 0, 0, 0 }, doc = "Its centre." },
-    { "normal", type = "vector", nonzero = true, default = { 0, 1, 0 }, doc = "The direction that it faces, of any length." },
+    {
+      "normal", type = "vector", nonzero = true, default = { 0, 1, 0 },
+      doc = "The direction that it faces, of any length.",
+    },
     { "radius", type = "number", above = 0, default = 1, doc = "Radius, scene units." },
   },
 }
@@ -112,21 +132,27 @@ define {
   doc = "An infinite plane.",
   fields = {
     { "point", type = "vector", default = { 0, 0, 0 }, doc = "A point on it." },
-    { "normal", type = "vector", nonzero = true, default = { 0, 1, 0 }, doc = "The direction that it faces, of any length." },
+    {
+      "normal", type = "vector", nonzero = true, default = { 0, 1, 0 },
+      doc = "The direction that it faces, of any length.",
+    },
   },
 }
 
 define {
   name = "box",
-  doc = "A box along the axes, from its lowest to its highest corner; turn it by rotate or transform. Normals point outwards.",
+  doc = "A box along the axes, from its lowest to its highest corner; turn it by rotate or transform. Normals point "
+    .. "outwards.",
   fields = {
     { "min", type = "vector", default = { -1, -1, -1 }, doc = "The corner with the least x, y and z." },
     { "max", type = "vector", default = { 1, 1, 1 }, doc = "The corner with the greatest x, y and z." },
   },
   finish = function(fields, fail)
     for i = 1, 3 do
-      if not (fields.min[i] < fields.max[i]) then
-        fail(("max: expected %s above min's %s, got %s"):format(("xyz"):sub(i, i), schema.show(fields.min[i]), schema.show(fields.max[i])))
+      local low, high = fields.min[i], fields.max[i]
+      if low >= high then
+        local axis = ("xyz"):sub(i, i)
+        fail(("max: expected %s above min's %s, got %s"):format(axis, schema.show(low), schema.show(high)))
       end
     end
   end,
@@ -151,29 +177,54 @@ define {
   name = "mesh",
   doc = "A triangle mesh, from an OBJ or PLY file or from Lua. Triangles are counter-clockwise seen from outside.",
   fields = {
-    { "file", type = "string", noun = "the name of an OBJ or PLY file", doc = "An OBJ or PLY file, relative to the script. Polygons are cut into fans." },
-    { "vertices", type = "array", noun = "an array of numbers or of {x, y, z}", doc = "Positions, as a flat array of numbers or an array of {x, y, z}." },
-    { "indices", type = "array", noun = "an array of whole numbers or of {i, j, k}", doc = "Three vertices for each triangle, counted from 1." },
-    { "normals", type = "array", noun = "an array of numbers or of {x, y, z}", doc = "Shading normals, one for each vertex; flat triangles without them." },
-    { "uvs", type = "array", noun = "an array of numbers or of {u, v}", doc = "Texture coordinates, one pair for each vertex; the origin is bottom left." },
-    { "materials", type = "material_table", doc = "Materials by an OBJ's usemtl names, or a list that material_ids counts into." },
-    { "material_ids", type = "array", luals = "integer[]", noun = "an array of whole numbers", doc = "For each triangle, which of `materials` it is made of, counted from 1." },
+    {
+      "file", type = "string", noun = "the name of an OBJ or PLY file",
+      doc = "An OBJ or PLY file, relative to the script. Polygons are cut into fans.",
+    },
+    {
+      "vertices", type = "array", noun = "an array of numbers or of {x, y, z}",
+      doc = "Positions, as a flat array of numbers or an array of {x, y, z}.",
+    },
+    {
+      "indices", type = "array", noun = "an array of whole numbers or of {i, j, k}",
+      doc = "Three vertices for each triangle, counted from 1.",
+    },
+    {
+      "normals", type = "array", noun = "an array of numbers or of {x, y, z}",
+      doc = "Shading normals, one for each vertex; flat triangles without them.",
+    },
+    {
+      "uvs", type = "array", noun = "an array of numbers or of {u, v}",
+      doc = "Texture coordinates, one pair for each vertex; the origin is bottom left.",
+    },
+    {
+      "materials", type = "material_table",
+      doc = "Materials by an OBJ's usemtl names, or a list that material_ids counts into.",
+    },
+    {
+      "material_ids", type = "array", luals = "integer[]", noun = "an array of whole numbers",
+      doc = "For each triangle, which of `materials` it is made of, counted from 1.",
+    },
   },
-  exclusive = { { "file", "vertices" }, { "file", "indices" }, { "file", "normals" }, { "file", "uvs" }, { "file", "material_ids" } },
+  exclusive = {
+    { "file", "vertices" }, { "file", "indices" }, { "file", "normals" }, { "file", "uvs" }, { "file", "material_ids" },
+  },
   together = { { "vertices", "indices" } },
   finish = mesh.finish,
 }
 
 define {
   name = "group",
-  doc = "Shapes and lights that are placed together. Its material is for those inside that have none. A group that stands in several places is stored once.",
+  doc = "Shapes and lights that are placed together. Its material is for those inside that have none. A group that "
+    .. "stands in several places is stored once.",
   fields = {},
   rest = { "children", type = "element", doc = "Shapes and lights." },
 }
 
 define {
   name = "instance",
-  doc = "A placement of a shape that shares its geometry: placed after the shape's own transform. Its material is for what has none inside.",
+  doc = "A placement of a shape that shares its geometry: placed after the shape's own transform. Its material is "
+    .. "for what has none inside.",
   fields = { { "shape", position = 1, type = "shape", required = true, doc = "The shape that is placed." } },
 }
 
@@ -187,13 +238,14 @@ shapes.at = {
 table.move(placement_fields, 1, #placement_fields, #shapes.at.fields + 1, shapes.at.fields)
 
 families.shape.methods.at = {
-  doc = "A new placement of the shape, after its own transform: `blob:at { translate = {1, 0, 0}, scale = 0.5 }`. Geometry is shared.",
+  doc = "A new placement of the shape, after its own transform: `blob:at { translate = {1, 0, 0}, scale = 0.5 }`. "
+    .. "Geometry is shared.",
   params = { { "placement", "rtlua.Placement" } },
   returns = "rtlua.Shape",
   call = caller.constructor(function(where, shape, input)
     local data = description.data(shape, families.shape)
     if not data then errors.raise(errors.DATA, "at: expected shape:at { ... }", where) end
-    local function fail(message) errors.raise(errors.DATA, ("rt.%s: at: %s"):format(data.record.name, message), where) end
+    local fail = errors.failing(("rt.%s: at"):format(data.record.name), where)
     local fields, message = schema.read(shapes.at, input)
     if not fields then fail(message) end
     fields.shape = shape

@@ -23,7 +23,8 @@ function stats.report(show, core, last, settings)
   local rate = last.seconds > 0 and last.rays / last.seconds or 0
   show:event("stats", {
     info = info, rays_per_second = rate, samples_per_second = last.seconds > 0 and last.samples / last.seconds or 0,
-    not_finite = last.not_finite, overflow = last.overflow, threads = settings.threads, peak_memory = system.peak_memory(),
+    not_finite = last.not_finite, overflow = last.overflow, threads = settings.threads,
+    peak_memory = system.peak_memory(),
   })
   if show.json then return end
   local lines = {

@@ -1,13 +1,13 @@
--- "did you mean": the nearest of some names, by the optimal string alignment distance (insertion, deletion, substitution, and the swap of
--- two neighbours each cost 1).
+-- "did you mean": the nearest of some names, by the optimal string alignment distance (insertion, deletion,
+-- substitution, and the swap of two neighbours each cost 1).
 
 local suggest = {}
 
 function suggest.distance(a, b)
-  local before, row, previous = nil, {}, {}
+  local before, previous = nil, {}
   for j = 0, #b do previous[j] = j end
   for i = 1, #a do
-    row = { [0] = i }
+    local row = { [0] = i }
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
       row[j] = math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + cost)
@@ -20,7 +20,8 @@ function suggest.distance(a, b)
   return previous[#b]
 end
 
---- The nearest name, or nil when none is near: at most a third of the letters may differ, and two at least when the word has four or more.
+--- The nearest name, or nil when none is near: at most a third of the letters may differ, and two at least when the
+--- word has four or more.
 function suggest.nearest(word, names)
   local best, least = nil, math.huge
   local allowed = math.max(#word >= 4 and 2 or 1, #word // 3)

@@ -1,7 +1,8 @@
--- Transforms: affine maps as 3 x 4 row-major matrices for column vectors, in doubles. Values; `*` composes, applied right to left, so that
--- (a * b)(p) = a(b(p)). A product with a vector is the point that it becomes.
+-- Transforms: affine maps as 3 x 4 row-major matrices for column vectors, in doubles. Values; `*` composes, applied
+-- right to left, so that (a * b)(p) = a(b(p)). A product with a vector is the point that it becomes.
 --
--- Rotations by whole quarter turns are exact: the angle is reduced to [-45, 45] degrees before sine and cosine are taken.
+-- Rotations by whole quarter turns are exact: the angle is reduced to [-45, 45] degrees before sine and cosine are
+-- taken.
 
 local caller = require "rtlua.core.caller"
 local elementary = require "rtlua.core.elementary"
@@ -42,7 +43,9 @@ function transform.compose(a, b)
 end
 
 function transform.determinant(m)
-  return m[1] * (m[6] * m[11] - m[7] * m[10]) - m[2] * (m[5] * m[11] - m[7] * m[9]) + m[3] * (m[5] * m[10] - m[6] * m[9])
+  return m[1] * (m[6] * m[11] - m[7] * m[10])
+    - m[2] * (m[5] * m[11] - m[7] * m[9])
+    + m[3] * (m[5] * m[10] - m[6] * m[9])
 end
 
 --- Sine and cosine of an angle in degrees.
@@ -103,7 +106,8 @@ methods.point = {
 }
 
 methods.direction = {
-  params = { { "d", "rtlua.Vector" } }, returns = "rtlua.Vec", doc = "The direction that d becomes: translation does not move it.",
+  params = { { "d", "rtlua.Vector" } }, returns = "rtlua.Vec",
+  doc = "The direction that d becomes: translation does not move it.",
   call = function(self, d)
     if not vec.parts(d) then error(("direction: expected 3 numbers, got %s"):format(schema.show(d)), 2) end
     return point(self, d) - { self[4], self[8], self[12] }
@@ -136,7 +140,7 @@ end
 function meta.__tostring(self)
   local rows = {}
   for row = 0, 2 do
-    rows[#rows + 1] = ("{%.14g, %.14g, %.14g, %.14g}"):format(self[4 * row + 1], self[4 * row + 2], self[4 * row + 3], self[4 * row + 4])
+    rows[#rows + 1] = ("{%.14g, %.14g, %.14g, %.14g}"):format(table.unpack(self, 4 * row + 1, 4 * row + 4))
   end
   return "rt.matrix " .. table.concat(rows, " ")
 end
@@ -174,7 +178,7 @@ local function define(name, doc, params, make)
   transform.functions[#transform.functions + 1] = {
     name = name, doc = doc, params = params, returns = "rtlua.Transform",
     call = caller.constructor(function(where, ...)
-      local function fail(message) errors.raise(errors.DATA, ("rt.%s: %s"):format(name, message), where) end
+      local fail = errors.failing("rt." .. name, where)
       return invertible(make(fail, ...), fail)
     end),
   }
@@ -184,7 +188,9 @@ define("translate", "Moves by a vector: `rt.translate(x, y, z)` or `rt.translate
   { { "x", "number|rtlua.Vector" }, { "y?", "number" }, { "z?", "number" } },
   function(fail, x, y, z) return transform.translate(triple(x, y, z, fail)) end)
 
-define("scale", "Scales about the origin: by one factor, or by one for each axis, `rt.scale(s)`, `rt.scale(x, y, z)` or `rt.scale { x, y, z }`.",
+define("scale",
+  "Scales about the origin: by one factor, `rt.scale(s)`, or by one for each axis, `rt.scale(x, y, z)` or "
+    .. "`rt.scale { x, y, z }`.",
   { { "x", "number|rtlua.Vector" }, { "y?", "number" }, { "z?", "number" } },
   function(fail, x, y, z)
     if type(x) == "number" and y == nil then y, z = x, x end
@@ -193,7 +199,8 @@ define("scale", "Scales about the origin: by one factor, or by one for each axis
 
 local axes = { x = { 1, 0, 0 }, y = { 0, 1, 0 }, z = { 0, 0, 1 } }
 for _, name in ipairs { "x", "y", "z" } do
-  define("rotate_" .. name, ("Turns about the %s axis by an angle in degrees, counter-clockwise seen from the axis' tip."):format(name),
+  define("rotate_" .. name,
+    ("Turns about the %s axis by an angle in degrees, counter-clockwise seen from the axis' tip."):format(name),
     { { "degrees", "number" } },
     function(fail, degrees)
       if not finite(degrees) then fail(("expected an angle in degrees, got %s"):format(schema.show(degrees))) end
@@ -201,7 +208,8 @@ for _, name in ipairs { "x", "y", "z" } do
     end)
 end
 
-define("rotate", "Turns about any axis by an angle in degrees: `rt.rotate(axis, degrees)` or `rt.rotate { axis, degrees }`.",
+define("rotate",
+  "Turns about any axis by an angle in degrees: `rt.rotate(axis, degrees)` or `rt.rotate { axis, degrees }`.",
   { { "axis", "rtlua.Vector|table" }, { "degrees?", "number" } },
   function(fail, axis, degrees)
     if type(axis) == "table" and type(axis[1]) == "table" and degrees == nil then axis, degrees = axis[1], axis[2] end
@@ -211,7 +219,8 @@ define("rotate", "Turns about any axis by an angle in degrees: `rt.rotate(axis, 
     return transform.rotate(v, degrees)
   end)
 
-define("matrix", "A matrix of 16 numbers, row-major, for column vectors; its last row is 0, 0, 0, 1.", { { "numbers", "number[]" } },
+define("matrix", "A matrix of 16 numbers, row-major, for column vectors; its last row is 0, 0, 0, 1.",
+  { { "numbers", "number[]" } },
   function(fail, numbers)
     if type(numbers) ~= "table" then fail(("expected 16 numbers, got %s"):format(schema.show(numbers))) end
     if #numbers ~= 16 then fail(("expected 16 numbers, got %d"):format(#numbers)) end
@@ -219,15 +228,20 @@ define("matrix", "A matrix of 16 numbers, row-major, for column vectors; its las
     for i = 1, 16 do
       if not finite(numbers[i]) then fail(("[%d]: expected a number, got %s"):format(i, schema.show(numbers[i]))) end
       m[i] = i <= 12 and numbers[i] or nil
-      if i > 12 and numbers[i] ~= (i == 16 and 1 or 0) then fail(("[%d]: expected the last row to be 0, 0, 0, 1"):format(i)) end
+      if i > 12 and numbers[i] ~= (i == 16 and 1 or 0) then
+        fail(("[%d]: expected the last row to be 0, 0, 0, 1"):format(i))
+      end
     end
     return new(m)
   end)
 
 define("look_at",
-  "Object to world: puts the origin at `from` and turns -z towards `to`, with y as near to `up` ({0, 1, 0}) as it can be: "
-    .. "`rt.look_at(from, to, up)` or `rt.look_at { from = ..., to = ..., up = ... }`.",
-  { { "from", "rtlua.Vector|{ from: rtlua.Vector, to: rtlua.Vector, up?: rtlua.Vector }" }, { "to?", "rtlua.Vector" }, { "up?", "rtlua.Vector" } },
+  "Object to world: puts the origin at `from` and turns -z towards `to`, with y as near to `up` ({0, 1, 0}) as it can "
+    .. "be: `rt.look_at(from, to, up)` or `rt.look_at { from = ..., to = ..., up = ... }`.",
+  {
+    { "from", "rtlua.Vector|{ from: rtlua.Vector, to: rtlua.Vector, up?: rtlua.Vector }" },
+    { "to?", "rtlua.Vector" }, { "up?", "rtlua.Vector" },
+  },
   function(fail, from, to, up)
     local fields = from
     if type(from) ~= "table" or to ~= nil or vec.parts(from) then fields = { from = from, to = to, up = up } end

@@ -1,5 +1,5 @@
--- rt.vec: vectors with arithmetic. A vector is a table { x, y, z } whose elements also answer to .x, .y, .z, so that it goes wherever
--- a plain {x, y, z} goes. Vectors are values: operations make new ones.
+-- rt.vec: vectors with arithmetic. A vector is a table { x, y, z } whose elements also answer to .x, .y, .z, so that it
+-- goes wherever a plain {x, y, z} goes. Vectors are values: operations make new ones.
 
 local caller = require "rtlua.core.caller"
 local errors = require "rtlua.errors"
@@ -111,18 +111,28 @@ methods.normalize = {
 
 vec.methods = methods
 
-vec.constructor = caller.constructor(function(where, x, y, z)
-  if type(x) == "table" and y == nil then
-    local a, b, c = vec.parts(x)
-    if a then return vec.new(a, b, c) end
-    errors.raise(errors.DATA, ("rt.vec: expected 3 numbers, got %d elements"):format(#x), where)
-  end
-  for i, v in ipairs { x or false, y or false, z or false } do
-    if type(v) ~= "number" then
-      errors.raise(errors.DATA, ("rt.vec: %s: expected a number, got %s"):format(("xyz"):sub(i, i), schema.show(v or nil)), where)
-    end
-  end
-  return vec.new(x, y, z)
-end)
+vec.functions = {
+  {
+    name = "vec", params = { { "x", "number|rtlua.Vector" }, { "y?", "number" }, { "z?", "number" } },
+    returns = "rtlua.Vec",
+    doc = "A vector with arithmetic: `rt.vec(x, y, z)` or `rt.vec { x, y, z }`. +, -, * and / work by component, * "
+      .. "and / with numbers too; "
+      .. "fields x, y and z can be read and set.",
+    call = caller.constructor(function(where, x, y, z)
+      local fail = errors.failing("rt.vec", where)
+      if type(x) == "table" and y == nil then
+        local a, b, c = vec.parts(x)
+        if a then return vec.new(a, b, c) end
+        fail(("expected 3 numbers, got a table of %d"):format(#x))
+      end
+      for i, v in ipairs { x or false, y or false, z or false } do
+        if type(v) ~= "number" then
+          fail(("%s: expected a number, got %s"):format(("xyz"):sub(i, i), schema.show(v or nil)))
+        end
+      end
+      return vec.new(x, y, z)
+    end),
+  },
+}
 
 return vec

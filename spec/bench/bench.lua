@@ -8,37 +8,32 @@ local system = require "rtlua.system"
 
 local SECONDS = tonumber(os.getenv("RTLUA_BENCH_SECONDS")) or 8
 
--- Renders for about SECONDS and returns the job's progress at its end.
-local function measure(core, settings)
-  local job <close> = assert(core:start(settings))
+-- Renders for SECONDS, with more samples than that is enough for, and returns the job's progress at the end.
+local function measure(scene, threads)
+  local job <close> = scene:start { threads = threads, spp = 1 << 20 }
   job:wait(SECONDS)
-  local progress = job:progress()
-  job:stop()
-  return progress
+  return job:progress()
 end
 
 local function machine()
   local name = "unknown CPU"
-  for line in io.lines("/proc/cpuinfo") do
-    name = line:match("^model name%s*:%s*(.+)") or name
-  end
+  local file <close> = io.open("/proc/cpuinfo")
+  for line in (file and file:lines() or function() end) do name = line:match("^model name%s*:%s*(.+)") or name end
   return ("%s, %d threads, rtlua %s"):format(name, system.threads(), system.version())
 end
 
 local function row(...) print("| " .. table.concat({ ... }, " | ") .. " |") end
 
 print("Machine: " .. machine() .. "\n")
-row("scene", "threads", "size", "Msamples/s", "Mrays/s")
-row("---", "---:", "---", "---:", "---:")
+row("scene", "threads", "placed primitives", "build, s", "Msamples/s", "Mrays/s")
+row("---", "---:", "---:", "---:", "---:", "---:")
 for _, name in ipairs { "cornell", "showcase", "terrain", "instances" } do
   local scene = assert(loader.load("scenes/" .. name .. ".lua", { threads = system.threads() })).scene
-  local width, height = table.unpack(scene.render.size)
+  local info = scene:describe()
   for threads = 1, math.min(2, system.threads()) do
-    local progress = measure(scene.core, {
-      width = width, height = height, crop = { 0, 0, width, height }, sample_begin = 0, sample_end = 65536,
-      threads = threads, seed = 0, max_depth = scene.render.max_depth,
-    })
-    row(name, threads, width .. "x" .. height, ("%.2f"):format(progress.samples / progress.seconds / 1e6),
-      ("%.2f"):format(progress.rays / progress.seconds / 1e6))
+    local progress = measure(scene, threads)
+    local function million(count) return ("%.2f"):format(count / progress.seconds / 1e6) end
+    row(name, threads, info.placed_primitives, ("%.2f"):format(info.build_seconds), million(progress.samples),
+      million(progress.rays))
   end
 end

@@ -46,6 +46,10 @@ function Folder:list()
   return names
 end
 
-Folder.__close = function(self) remove(self.path) end
+function Folder:remove()
+  remove(self.path)
+end
+
+Folder.__close = Folder.remove
 
 return { new = Folder.new }
