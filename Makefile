@@ -36,9 +36,10 @@ BUSTED ?= $(or $(shell command -v busted),busted)
 LUACHECK ?= luacheck
 
 # ---- Flags -----------------------------------------------------------------------------------------------------------
-# Contraction would fuse a*b+c and change bits, so it is off, and after the user's flags. gcc 12's vectorizer of straight-line code
-# drops the rounding of a double to a float between two conversions (spec/compiler_spec.lua), so it is off too. The other two change no value: they let the
-# compiler drop errno and floating-point traps, neither of which is used here.
+# Contraction would fuse a*b+c and change bits, so it is off, and after the user's flags. gcc 12's vectorizer of
+# straight-line code drops the rounding of a double to a float between two conversions (spec/compiler_spec.lua), so it
+# is off too. The other two change no value: they let the compiler drop errno and floating-point traps, neither of which
+# is used here.
 
 EXACT := -ffp-contract=off -fno-tree-slp-vectorize -fno-math-errno -fno-trapping-math
 WARNINGS := -Wall -Wextra $(if $(WERROR),-Werror)
@@ -116,20 +117,27 @@ demo:
 	./rtlua scenes/showcase.lua -o showcase.png
 	@echo "$(CURDIR)/showcase.png"
 
-# SPECS=spec/one_spec.lua runs one file. A sanitizer's run time has to be in the process before Lua is.
-library = $(shell $(CC) -print-file-name=$(1))
-RUN.asan = env LD_PRELOAD="$(call library,libasan.so)" UBSAN_OPTIONS=print_stacktrace=1 \
-  ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:detect_leaks=1
-RUN.tsan = setarch -R env LD_PRELOAD="$(call library,libtsan.so)" TSAN_OPTIONS=second_deadlock_stack=1
+# SPECS=spec/one_spec.lua runs one file. A sanitizer build is run by an interpreter of its own kind
+# (spec/support/lua_host.c), which stands first in the PATH, so that every ./rtlua that a spec starts is too.
+HOST.asan := $(OUT)/bin/lua5.4
+HOST.tsan := $(OUT)/bin/lua5.4
+RUN.asan = env PATH="$(CURDIR)/$(OUT)/bin:$$PATH" UBSAN_OPTIONS=print_stacktrace=1 \
+  ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1
+RUN.tsan = setarch -R env PATH="$(CURDIR)/$(OUT)/bin:$$PATH"
 
 test:
 	@scripts/setup.sh install test
-	@$(MAKE) $(JOBS) all
-	$(RUN.$(BUILD)) $(LUA) $(BUSTED) $(SPECS)
+	@$(MAKE) $(JOBS) all $(HOST.$(BUILD))
+	$(RUN.$(BUILD)) $(or $(HOST.$(BUILD)),$(LUA)) $(BUSTED) $(SPECS)
+
+$(OUT)/bin/lua5.4: spec/support/lua_host.c $(OUT)/flags
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(LUA_CFLAGS) -o $@ $< $(call package_flags,--libs $(LUA_PACKAGE)) -lm
 
 # ---- For who works on it ---------------------------------------------------------------------------------------------
 
-C_FILES = $(CORE) $(BINDINGS) $(wildcard core/*.h core/*/*.h bindings/*.h)
+C_FILES = $(CORE) $(BINDINGS) $(wildcard core/*.h core/*/*.h bindings/*.h) spec/support/lua_host.c
 TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(LUA_CFLAGS) $(PNG_CFLAGS)
 
 lint:

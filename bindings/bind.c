@@ -69,7 +69,8 @@ double rtl_number_or(lua_State *L, int t, const char *what, double otherwise) {
   return v;
 }
 
-lua_Integer rtl_integer_or(lua_State *L, int t, const char *what, lua_Integer low, lua_Integer high, lua_Integer otherwise) {
+lua_Integer rtl_integer_or(lua_State *L, int t, const char *what, lua_Integer low, lua_Integer high,
+                           lua_Integer otherwise) {
   int type = push_field(L, t, what), exact = 1;
   lua_Integer v = type == LUA_TNIL ? otherwise : type == LUA_TNUMBER ? lua_tointegerx(L, -1, &exact) : (exact = 0);
   if (!exact || (type != LUA_TNIL && (v < low || v > high))) {

@@ -1,8 +1,8 @@
 /* What every binding shares: new userdata, results, and the reading of fields with errors that name them.
  *
  * Rules
- *   - A userdata is made first, empty and with its metatable, and filled by the core afterwards: whatever fails then, nothing
- *     leaks. Its __gc and __close are the same idempotent function.
+ *   - A userdata is made first, empty and with its metatable, and filled by the core afterwards: whatever fails then,
+ *     nothing leaks. Its __gc and __close are the same idempotent function.
  *   - Wrong arguments raise; the world's failures return nil, message, code.
  *   - Tables that describe something are read raw, so that no metamethod runs between a check and its use.
  *   - Memory that outlives a call that may raise is a userdata on the stack, never malloc's. */
@@ -42,14 +42,14 @@ typedef struct {
 
 /* A zeroed userdata of a class that rtl_class made, on top of the stack. */
 void *rtl_new(lua_State *L, size_t size, const char *class_name, int user_values);
-/* Makes the class once per state: `methods` are found by indexing, `metamethods` go into the metatable. When methods is NULL the class
- * brings its own __index. Scripts cannot reach the metatable. */
+/* Makes the class once per state: `methods` are found by indexing, `metamethods` go into the metatable. When methods
+ * is NULL the class brings its own __index. Scripts cannot reach the metatable. */
 void rtl_class(lua_State *L, const char *class_name, const luaL_Reg *methods, const luaL_Reg *metamethods);
 
 rtl_image *rtl_new_image(lua_State *L); /* empty; makes the class where it is not there yet */
 rtl_mesh *rtl_new_mesh(lua_State *L);
 rtl_scene *rtl_new_scene(lua_State *L);
-int rtl_start_job(lua_State *L);           /* job.c; scene:start */
+int rtl_start_job(lua_State *L);                    /* job.c; scene:start */
 rt_image *rtl_check_image(lua_State *L, int index); /* raises when it is closed or something else */
 
 /* On RT_OK the `n` values on top of the stack; else nil, message, code. */
@@ -67,11 +67,12 @@ void rtl_check_table(lua_State *L, int index, const char *what);
 /* Fields of the table at `t`, an absolute index. `what` is the field's name in the table and in errors. */
 double rtl_number(lua_State *L, int t, const char *what);
 double rtl_number_or(lua_State *L, int t, const char *what, double otherwise);
-lua_Integer rtl_integer_or(lua_State *L, int t, const char *what, lua_Integer low, lua_Integer high, lua_Integer otherwise);
-bool rtl_boolean(lua_State *L, int t, const char *what);              /* absent: false */
-uint32_t rtl_id(lua_State *L, int t, const char *what);               /* absent: RT_NONE */
+lua_Integer rtl_integer_or(lua_State *L, int t, const char *what, lua_Integer low, lua_Integer high,
+                           lua_Integer otherwise);
+bool rtl_boolean(lua_State *L, int t, const char *what); /* absent: false */
+uint32_t rtl_id(lua_State *L, int t, const char *what);  /* absent: RT_NONE */
 int rtl_option(lua_State *L, int t, const char *what, const char *const names[], const char *otherwise);
-rt_vec3 rtl_vec3(lua_State *L, int t, const char *what);              /* {x, y, z}, or a table with fields x, y and z */
+rt_vec3 rtl_vec3(lua_State *L, int t, const char *what); /* {x, y, z}, or a table with fields x, y and z */
 rt_vec3 rtl_vec3_or(lua_State *L, int t, const char *what, rt_vec3 otherwise);
 void rtl_numbers(lua_State *L, int t, const char *what, double *out, int n); /* a list of n numbers */
 /* Pushes the field, which is a string or nil. NULL when nil. The pointer lives as long as the stack slot. */
@@ -86,7 +87,8 @@ void rtl_set_integer(lua_State *L, const char *name, lua_Integer v);
 
 /* ---- What a sandboxed state may do (sandbox.c) ---- */
 
-/* 0, or the three values of a refusal are on the stack: the sandbox may not read this file. Always 0 outside of a sandbox. */
+/* 0, or the three values of a refusal are on the stack: the sandbox may not read this file. Always 0 outside of a
+ * sandbox. */
 int rtl_refuse_reading(lua_State *L, const char *path);
 int rtl_refuse_writing(lua_State *L, const char *path);
 

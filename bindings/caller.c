@@ -1,7 +1,8 @@
 /* rtlua.core.caller: functions that know who called them.
  *
- * constructor(f) gives a C function that calls f({ source =, line = }, ...). It is C because a C function that is tail-called, as in `return rt.scene { ... }`,
- * leaves its caller's frame and line in place, where a Lua function would have replaced them. */
+ * constructor(f) gives a C function that calls f({ source =, line = }, ...). It is C because a C function that is
+ * tail-called, as in `return rt.scene { ... }`, leaves its caller's frame and line in place, where a Lua function
+ * would have replaced them. */
 #include "bind.h"
 
 /* Pushes the nearest Lua function's file and line; "?" and 0 when there is none. */

@@ -1,7 +1,8 @@
 /* rtlua.core.elementary: what of Lua's math and table libraries is not the same everywhere, made so.
  *
- * The functions take and give what those of the manual do. sin to pow are core/base/elementary.h's. sort is a merge sort, for stock Lua picks pivots by the clock;
- * it is stable, too, and a comparison that raises leaves the table as it was. */
+ * The functions take and give what those of the manual do. sin to pow are core/base/elementary.h's. sort is a merge
+ * sort, for stock Lua picks pivots by the clock; it is stable, too, and a comparison that raises leaves the table as
+ * it was. */
 #include "base/elementary.h"
 
 #include <math.h>
@@ -60,7 +61,8 @@ static int l_sqrt(lua_State *L) {
 
 /* ---- Sorting ---- */
 
-/* A sort orders numbers of elements: element i is values[i] (a Lua table), or numbers[i] where all are numbers and no function compares them. */
+/* A sort orders numbers of elements: element i is values[i] (a Lua table), or numbers[i] where all are numbers and no
+ * function compares them. */
 typedef struct {
   lua_State *L;
   int compare;           /* stack index of the function, 0: none */
@@ -86,7 +88,8 @@ static bool less(const sort_context *s, uint32_t a, uint32_t b) {
   return result;
 }
 
-/* Bottom-up: runs of `width` become runs of twice that, from one half of the buffer to the other. Returns the half that holds the result. */
+/* Bottom-up: runs of `width` become runs of twice that, from one half of the buffer to the other. Returns the half
+ * that holds the result. */
 static const uint32_t *merge_sort(const sort_context *s, uint32_t *from, uint32_t *to, size_t n) {
   for (size_t i = 0; i < n; i++) from[i] = (uint32_t)i;
   for (size_t width = 1; width < n; width *= 2) {

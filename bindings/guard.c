@@ -1,16 +1,19 @@
 /* rtlua.core.guard: ends Lua code at a time limit or on a signal, whatever it does.
  *
- * How it works. A watchdog thread waits for the limit or for the signals' self-pipe. Then it notes the reason and, until the guard ends, sends
- * SIGURG to the thread that runs Lua; the handler sets a count hook on the state that runs, as lua.c does for SIGINT, and the hook raises. A hook
- * that is always there would cost a third of Lua's speed; this costs nothing until it is needed. Which state runs is known because coroutine.resume,
- * wrap and close are ours. A stop sticks: our pcall, xpcall and resume raise it again. When the hook has not run for a while, an endless C call has the thread
- * (a pathological string.find): one line on standard error, and the process ends.
+ * How it works. A watchdog thread waits for the limit or for the signals' self-pipe. Then it notes the reason and,
+ * until the guard ends, sends SIGURG to the thread that runs Lua; the handler sets a count hook on the state that
+ * runs, as lua.c does for SIGINT, and the hook raises. A hook that is always there would cost a third of Lua's speed;
+ * this costs nothing until it is needed. Which state runs is known because coroutine.resume, wrap and close are ours.
+ * A stop sticks: our pcall, xpcall and resume raise it again. When the hook has not run for a while, an endless C
+ * call has the thread (a pathological string.find): one line on standard error, and the process ends.
  *
- * A strict guard (sandboxes) stops everything. Else cleaning up is sacred: code in a __close handler is not stopped, neither one that the stop itself runs while it
- * unwinds the stack nor one that was running before; the stop waits for its end.
+ * A strict guard (sandboxes) stops everything. Else cleaning up is sacred: code in a __close handler is not stopped,
+ * neither one that the stop itself runs while it unwinds the stack nor one that was running before; the stop waits
+ * for its end.
  *
- * Invariants. guard->activation is the chain of states that run on this thread, guard->running its first. Only the thread `runner` touches the chain. The
- * handler and the watchdog read atomics alone. SIGURG because its default is to be ignored: one that comes late does no harm. */
+ * Invariants. guard->activation is the chain of states that run on this thread, guard->running its first. Only the
+ * thread `runner` touches the chain. The handler and the watchdog read atomics alone. SIGURG because its default is
+ * to be ignored: one that comes late does no harm. */
 #include "guard.h"
 
 #include <errno.h>
@@ -27,7 +30,7 @@
 #include "base/pool.h"
 #include "bind.h"
 
-#define PROD_MS 10          /* between the first two SIGURGs; doubles, for a deep stack takes longer than that to set traps in */
+#define PROD_MS 10 /* between the first two SIGURGs; doubles, for a deep stack takes longer than that to set traps in */
 #define PROD_MAX_MS 250
 #define SIGNAL_GRACE_MS 600 /* until the process ends: Ctrl-C is answered within a second */
 #define TIME_GRACE_MS 1000
@@ -160,11 +163,12 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext before) {
   return status == LUA_OK || status == LUA_YIELD ? n - 1 : n;
 }
 
-/* Calls the message handler that is upvalue 1, but not for a stop: it runs inside the hook, where nothing could stop it. Upvalue 2: the activation
- * was unwinding when the call began, so that the error is not the stop's. */
+/* Calls the message handler that is upvalue 1, but not for a stop: it runs inside the hook, where nothing could stop
+ * it. Upvalue 2: the activation was unwinding when the call began, so that the error is not the stop's. */
 static int handle_message(lua_State *L) {
   const rtl_guard *guard = atomic_load(&top);
-  if (wanted(atomic_load(&top)) && (guard->strict || (is_unwinding() && !lua_toboolean(L, lua_upvalueindex(2))))) return 1;
+  if (wanted(atomic_load(&top)) && (guard->strict || (is_unwinding() && !lua_toboolean(L, lua_upvalueindex(2)))))
+    return 1;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
@@ -218,7 +222,8 @@ static int close_coroutine(lua_State *co, lua_State *from) {
   return status;
 }
 
-/* Moves `n` arguments to the coroutine and runs it. The number of its results, which are then on the stack of L; -1: an error is there. */
+/* Moves `n` arguments to the coroutine and runs it. The number of its results, which are then on the stack of L; -1:
+ * an error is there. */
 static int resume(lua_State *L, lua_State *co, int n) {
   rtl_guard *guard = atomic_load(&top);
   rtl_activation activation;
@@ -304,8 +309,9 @@ static int l_close(lua_State *L) {
 
 /* ---- The watchdog ---- */
 
-/* ThreadSanitizer runs a handler when its thread next calls libc, which a loop of Lua never does. Under it the watchdog, which sits in poll, takes
- * the signals, and SIGURG comes to nothing, so that every stop is the hard one. Else the runner takes them: what it starts inherits its mask. */
+/* ThreadSanitizer runs a handler when its thread next calls libc, which a loop of Lua never does. Under it the
+ * watchdog, which sits in poll, takes the signals, and SIGURG comes to nothing, so that every stop is the hard one.
+ * Else the runner takes them: what it starts inherits its mask. */
 #ifndef __has_feature
 #define __has_feature(feature) 0
 #endif
@@ -347,7 +353,8 @@ static void end_process(const rtl_guard *guard, int reason) {
   _exit(exit_code(reason));
 }
 
-/* Waits at most `ms` (-1: for ever) for the guard's end, which gives true, or for a signal while `signals` is a descriptor. */
+/* Waits at most `ms` (-1: for ever) for the guard's end, which gives true, or for a signal while `signals` is a
+ * descriptor. */
 static bool ended(const rtl_guard *guard, int signals, int ms) {
   struct pollfd fds[2] = {{.fd = guard->wake[0], .events = POLLIN}, {.fd = signals, .events = POLLIN}};
   while (poll(fds, 2, ms) < 0 && errno == EINTR) continue;
@@ -382,7 +389,8 @@ static int open_pipe(int fds[2]) {
   return 0;
 }
 
-rt_status rtl_guard_begin(rtl_guard *guard, lua_State *L, const char *name, double time_limit, bool strict, rt_error *err) {
+rt_status rtl_guard_begin(rtl_guard *guard, lua_State *L, const char *name, double time_limit, bool strict,
+                          rt_error *err) {
   *guard = (rtl_guard){.parent = atomic_load(&top),
                        .base = {.L = L},
                        .strict = strict,

@@ -11,7 +11,8 @@
 
 /* The signal that asked the process to end: its number, or 0. */
 int rtl_signal_pending(void);
-/* The read end of the self-pipe: readable once a signal is pending, never drained before it is cleared. -1 until installed. */
+/* The read end of the self-pipe: readable once a signal is pending, never drained before it is cleared. -1 until
+ * installed. */
 int rtl_signal_fd(void);
 /* "INT", "TERM" or "HUP". */
 const char *rtl_signal_name(int number);
@@ -25,23 +26,24 @@ typedef struct rtl_activation {
 } rtl_activation;
 
 typedef struct rtl_guard {
-  struct rtl_guard *parent;        /* guards nest: a sandbox is loaded by a guarded script */
+  struct rtl_guard *parent; /* guards nest: a sandbox is loaded by a guarded script */
   rtl_activation base, *activation;
-  _Atomic(lua_State *) running;    /* activation->L, for the signal handler */
-  atomic_int reason;               /* why it must end: 0, a signal's number, or RTL_TIME */
-  atomic_bool responsive;          /* the hook ran since: Lua code is what runs, not an endless C call */
-  bool strict;                     /* a sandbox: nothing is deferred, not even in __close */
-  double time_limit;               /* seconds; 0: none */
+  _Atomic(lua_State *) running; /* activation->L, for the signal handler */
+  atomic_int reason;            /* why it must end: 0, a signal's number, or RTL_TIME */
+  atomic_bool responsive;       /* the hook ran since: Lua code is what runs, not an endless C call */
+  bool strict;                  /* a sandbox: nothing is deferred, not even in __close */
+  double time_limit;            /* seconds; 0: none */
   pthread_t runner, watchdog;
-  int wake[2];                     /* a pipe whose closing ends the watchdog */
-  char name[512];                  /* of what runs, for messages */
-  char place[1024];                /* "FILE:LINE" where it was stopped */
+  int wake[2];      /* a pipe whose closing ends the watchdog */
+  char name[512];   /* of what runs, for messages */
+  char place[1024]; /* "FILE:LINE" where it was stopped */
 } rtl_guard;
 
 #define RTL_TIME (-1)
 
 /* Guards what `L` runs on this thread from now until the end, which must come before the guard's memory goes. */
-rt_status rtl_guard_begin(rtl_guard *guard, lua_State *L, const char *name, double time_limit, bool strict, rt_error *err);
+rt_status rtl_guard_begin(rtl_guard *guard, lua_State *L, const char *name, double time_limit, bool strict,
+                          rt_error *err);
 /* Returns the reason, 0 when nothing stopped it. */
 int rtl_guard_end(rtl_guard *guard);
 /* Pushes the error, { code, message }, that says so. */

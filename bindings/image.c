@@ -63,7 +63,7 @@ static int l_compare(lua_State *L) {
 
 /* ---- Saving ---- */
 
-/* Reads options, a table at `index` or nothing. Texts stay alive by the table, their list by a userdata on the stack. */
+/* Reads options, a table at `index` or nothing. The table keeps the texts, a userdata on the stack their list. */
 static rt_save_options check_options(lua_State *L, int index) {
   static const char *const tonemaps[] = {"none", "agx", "filmic", NULL};
   rt_save_options options = RT_SAVE_OPTIONS_INIT;

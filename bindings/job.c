@@ -1,7 +1,7 @@
 /* Jobs: a scene being rendered on threads of its own, scene:start{...} of rtlua.core.scene.
  *
- * The core's job holds a reference to the scene; the userdata holds the scene's userdata too, so that `close` of a collected scene never
- * surprises. Closing a job stops it and waits for its threads. */
+ * The core's job holds a reference to the scene; the userdata holds the scene's userdata too, so that `close` of a
+ * collected scene never surprises. Closing a job stops it and waits for its threads. */
 #include <limits.h>
 #include <math.h>
 
@@ -28,7 +28,8 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
-/* job:wait(seconds): no seconds is for ever. Comes back early when a signal arrives or the guard wants the script to end. */
+/* job:wait(seconds): no seconds is for ever. Comes back early when a signal arrives or the guard wants the script to
+ * end. */
 static int l_wait(lua_State *L) {
   rt_job *job = to_job(L);
   double left = luaL_optnumber(L, 2, INFINITY);

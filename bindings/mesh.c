@@ -1,8 +1,9 @@
 /* rtlua.core.mesh: triangle meshes from files and from Lua tables.
  *
- * An array is flat numbers, {x, y, z, x, y, z, ...}, or tuples, {{x, y, z}, ...}; its first element tells. Everything that is wrong with
- * the data is a failure (nil, message, 65) that names the element as Lua counts: the scene, not its caller's code, is at fault. Arrays are
- * read raw into userdata, so that a million of triangles takes a tenth of a second and an error leaks nothing. */
+ * An array is flat numbers, {x, y, z, x, y, z, ...}, or tuples, {{x, y, z}, ...}; its first element tells. Everything
+ * that is wrong with the data is a failure (nil, message, 65) that names the element as Lua counts: the scene, not
+ * its caller's code, is at fault. Arrays are read raw into userdata, so that a million of triangles takes a tenth of
+ * a second and an error leaks nothing. */
 #include <limits.h>
 #include <math.h>
 
@@ -41,7 +42,8 @@ typedef struct {
   size_t count; /* tuples */
 } array;
 
-/* Opens field `name` of the table at 1 and leaves it on the stack. 0: absent; 1: there; -1: a failure is on the stack. */
+/* Opens field `name` of the table at 1 and leaves it on the stack. 0: absent; 1: there; -1: a failure is on the
+ * stack. */
 static int open_array(lua_State *L, array *a, const char *name, int width) {
   lua_pushstring(L, name);
   int type = lua_rawget(L, 1);
@@ -74,7 +76,8 @@ static int bad_element(const array *a, size_t i, const char *what) {
   return rtl_failure(L, RT_BAD_DATA, "%s[%I] %s", a->name, (lua_Integer)i + 1, what);
 }
 
-/* The stack index of the table that holds numbers of tuple i; -1: a failure is on the stack. Tuples stay on the stack until close_tuple. */
+/* The stack index of the table that holds numbers of tuple i; -1: a failure is on the stack. Tuples stay on the stack
+ * until close_tuple. */
 static int open_tuple(const array *a, size_t i) {
   if (!a->tuples) return a->table;
   int type = lua_rawgeti(a->L, a->table, (lua_Integer)i + 1);

@@ -1,11 +1,14 @@
-/* rtlua.core.ordered: pairs and next that visit keys in an order that is the same on every machine: integers ascending, then other numbers, strings by their
- * bytes, false, true. Stock Lua's order depends on addresses and on a seed from the clock.
+/* rtlua.core.ordered: pairs and next that visit keys in an order that is the same on every machine: integers
+ * ascending, then other numbers, strings by their bytes, false, true. Stock Lua's order depends on addresses and on a
+ * seed from the clock.
  *
- * Both walk a snapshot of the keys, sorted, and skip those whose value has become nil; so fields may be set and cleared on the way, as the manual allows, and new ones
- * are not seen. Keys 1 to the border are not listed but counted, so that an array of a million elements costs one pass. Tables, functions
- * and userdata have no order: one of them as a key comes last, several are an error.
+ * Both walk a snapshot of the keys, sorted, and skip those whose value has become nil; so fields may be set and
+ * cleared on the way, as the manual allows, and new ones are not seen. Keys 1 to the border are not listed but
+ * counted, so that an array of a million elements costs one pass. Tables, functions and userdata have no order: one
+ * of them as a key comes last, several are an error.
  *
- * pairs keeps its snapshot in the iterator; next, which is given only a key, in a small weak cache, and finds its place by bisection. */
+ * pairs keeps its snapshot in the iterator; next, which is given only a key, in a small weak cache, and finds its
+ * place by bisection. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,7 +104,8 @@ static snapshot *push_snapshot(lua_State *L, int t) {
     border = 0;
     n += inside;
   }
-  if (n > (SIZE_MAX - sizeof(snapshot)) / sizeof(entry) || n > INT32_MAX) luaL_error(L, "pairs: the table is too large");
+  if (n > (SIZE_MAX - sizeof(snapshot)) / sizeof(entry) || n > INT32_MAX)
+    luaL_error(L, "pairs: the table is too large");
   snapshot *s = lua_newuserdatauv(L, sizeof *s + n * sizeof(entry), 1);
   *s = (snapshot){.border = border};
   if (n == 0) return s;
@@ -125,7 +129,8 @@ static snapshot *push_snapshot(lua_State *L, int t) {
                        "keep a list of them");
     lua_error(L); /* without a place: the loader puts the scene's before it */
   }
-  while (s->before < s->n && s->entries[s->before].rank == RANK_INTEGER && s->entries[s->before].integer < 1) s->before++;
+  while (s->before < s->n && s->entries[s->before].rank == RANK_INTEGER && s->entries[s->before].integer < 1)
+    s->before++;
   return s;
 }
 

@@ -1,6 +1,7 @@
 /* rtlua.core.random: math.random and math.randomseed with a seed of our own, one generator for each that asks.
  *
- * xoshiro256** (Blackman and Vigna 2018), seeded and projected as Lua 5.4 does, so that randomseed(42) gives the numbers that stock Lua gives. */
+ * xoshiro256** (Blackman and Vigna 2018), seeded and projected as Lua 5.4 does, so that randomseed(42) gives the
+ * numbers that stock Lua gives. */
 #include <string.h>
 
 #include "bind.h"

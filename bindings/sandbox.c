@@ -1,11 +1,13 @@
 /* rtlua.core.sandbox: a Lua state of its own for code that nobody has read, with a limit on its memory.
  *
- * The state, called the box, loads the library as trusted code and runs one of its functions; that function gives the scene's chunk an environment (scripts/rtlua/
- * sandbox.lua) and decides what comes out. Between the states go plain data, written to bytes in one and read in the other, so that an error in one state never
- * unwinds the other; and scenes, by reference.
+ * The state, called the box, loads the library as trusted code and runs one of its functions; that function gives the
+ * scene's chunk an environment (scripts/rtlua/ sandbox.lua) and decides what comes out. Between the states go plain
+ * data, written to bytes in one and read in the other, so that an error in one state never unwinds the other; and
+ * scenes, by reference.
  *
- * Whatever a scene gets hold of, these bindings read files only below the box's folders and write none: bind.h's rtl_refuse_*. The box's allocator refuses what
- * exceeds the limit, and large blocks once the guard wants the end, which stops string.rep and its like. */
+ * Whatever a scene gets hold of, these bindings read files only below the box's folders and write none: bind.h's
+ * rtl_refuse_*. The box's allocator refuses what exceeds the limit, and large blocks once the guard wants the end,
+ * which stops string.rep and its like. */
 #include <limits.h>
 #include <lualib.h>
 #include <stdlib.h>
@@ -58,7 +60,8 @@ static bool is_below(const char *path, const char *root) {
   return strncmp(path, root, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* Resolves the longest part of the path that exists: what does not exist cannot be read, but its error may name it only where a file could be. */
+/* Resolves the longest part of the path that exists: what does not exist cannot be read, but its error may name it
+ * only where a file could be. */
 static bool resolve(const char *path, char resolved[PATH_MAX]) {
   char part[PATH_MAX];
   if (strlen(path) >= sizeof part) return false;
@@ -97,7 +100,9 @@ int rtl_refuse_reading(lua_State *L, const char *path) {
   }
   lua_settop(L, before);
   if (allowed) return 0;
-  return rtl_failure(L, RT_BAD_DATA, "%s: a sandboxed scene reads only below its folder: give --asset-path, or run it with --trust", path);
+  return rtl_failure(L, RT_BAD_DATA,
+                     "%s: a sandboxed scene reads only below its folder: give --asset-path, or run it with --trust",
+                     path);
 }
 
 int rtl_refuse_writing(lua_State *L, const char *path) {
@@ -170,7 +175,8 @@ static void put_value(writer *w, int index, int depth, const char *what) {
     return;
   default: {
     const rtl_scene *u = luaL_testudata(L, index, RTL_SCENE);
-    if (!u || !u->scene || !u->committed) luaL_error(L, "%s is a %s and cannot leave the sandbox", what, luaL_typename(L, index));
+    if (!u || !u->scene || !u->committed)
+      luaL_error(L, "%s is a %s and cannot leave the sandbox", what, luaL_typename(L, index));
     put_tag(w, '@');
     put(w, &u->scene, sizeof u->scene);
   }

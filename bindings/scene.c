@@ -90,7 +90,8 @@ static int l_texture(lua_State *L) {
 }
 
 static int l_material(lua_State *L) {
-  static const char *const kinds[] = {"diffuse", "mirror", "metal", "glass", "plastic", "light", "two_sided", "mix", NULL};
+  static const char *const kinds[] = {"diffuse", "mirror",    "metal", "glass", "plastic",
+                                      "light",   "two_sided", "mix",   NULL};
   rt_material_desc desc = RT_MATERIAL_DESC_INIT;
   luaL_checktype(L, 2, LUA_TTABLE);
   desc.kind = (rt_material_kind)rtl_option(L, 2, "kind", kinds, NULL);
@@ -331,21 +332,11 @@ static int l_intersect(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"texture", l_texture},
-                                   {"material", l_material},
-                                   {"group", l_group},
-                                   {"shape", l_shape},
-                                   {"instance", l_instance},
-                                   {"light", l_light},
-                                   {"background", l_background},
-                                   {"camera", l_camera},
-                                   {"commit", l_commit},
-                                   {"describe", l_describe},
-                                   {"hash", l_hash},
-                                   {"intersect", l_intersect},
-                                   {"start", rtl_start_job},
-                                   {"close", l_close},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {{"texture", l_texture},       {"material", l_material}, {"group", l_group},
+                                   {"shape", l_shape},           {"instance", l_instance}, {"light", l_light},
+                                   {"background", l_background}, {"camera", l_camera},     {"commit", l_commit},
+                                   {"describe", l_describe},     {"hash", l_hash},         {"intersect", l_intersect},
+                                   {"start", rtl_start_job},     {"close", l_close},       {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
 
 rtl_scene *rtl_new_scene(lua_State *L) {

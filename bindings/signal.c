@@ -1,7 +1,8 @@
 /* rtlua.signal: SIGINT, SIGTERM and SIGHUP as a number to look at and a pipe to poll.
  *
- * The handler does what is safe in one: it stores the number and writes a byte to the self-pipe (Bernstein's trick). What was asked for sticks until `clear`.
- * A second signal ends the process at once. SIGHUP stays ignored where it was (nohup). SA_RESTART is off, so that reads and waits return. */
+ * The handler does what is safe in one: it stores the number and writes a byte to the self-pipe (Bernstein's trick).
+ * What was asked for sticks until `clear`. A second signal ends the process at once. SIGHUP stays ignored where it
+ * was (nohup). SA_RESTART is off, so that reads and waits return. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -49,7 +49,8 @@ static int l_realpath(lua_State *L) {
   char resolved[PATH_MAX];
   const char *path = luaL_checkstring(L, 1);
   if (!realpath(path, resolved))
-    return rtl_failure(L, errno == ENOENT || errno == ENOTDIR ? RT_NO_INPUT : RT_BAD_DATA, "%s: %s", path, strerror(errno));
+    return rtl_failure(L, errno == ENOENT || errno == ENOTDIR ? RT_NO_INPUT : RT_BAD_DATA, "%s: %s", path,
+                       strerror(errno));
   lua_pushstring(L, resolved);
   return 1;
 }
@@ -90,11 +91,10 @@ static int l_peak_memory(lua_State *L) {
 }
 
 RTL_OPEN luaopen_rtlua_system(lua_State *L) {
-  static const luaL_Reg functions[] = {{"threads", l_threads},   {"isatty", l_isatty},
-                                       {"columns", l_columns},   {"now", l_now},
-                                       {"realpath", l_realpath}, {"exists", l_exists},
-                                       {"features", l_features}, {"version", l_version},
-                                       {"peak_memory", l_peak_memory}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"threads", l_threads},         {"isatty", l_isatty}, {"columns", l_columns},   {"now", l_now},
+      {"realpath", l_realpath},       {"exists", l_exists}, {"features", l_features}, {"version", l_version},
+      {"peak_memory", l_peak_memory}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

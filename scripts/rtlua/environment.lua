@@ -1,11 +1,12 @@
 -- The environment of a script's chunk: what is global in it.
 --
--- In both modes its Lua is exact, the same bits on every machine: math's elementary functions are rtlua's own, random has a fixed seed and a generator of
--- the script's own, table.sort does not look at the clock.
+-- In both modes its Lua is exact, the same bits on every machine: math's elementary functions are rtlua's own,
+-- random has a fixed seed and a generator of the script's own, table.sort does not look at the clock.
 --
--- A trusted script has all of Lua besides: what is not its own is _G's, and its globals are _G's. A sandboxed scene has what is listed here and nothing else. It may
--- change its own copies of the libraries and no one else's; it cannot reach a metatable that it did not make, so that rtlua's values stay what they are; it sees
--- no address and no clock, and visits keys in order.
+-- A trusted script has all of Lua besides: what is not its own is _G's, and its globals are _G's. A sandboxed scene
+-- has what is listed here and nothing else. It may change its own copies of the libraries and no one else's; it
+-- cannot reach a metatable that it did not make, so that rtlua's values stay what they are; it sees no address and
+-- no clock, and visits keys in order.
 
 local caller = require "rtlua.core.caller"
 local elementary = require "rtlua.core.elementary"
@@ -45,7 +46,8 @@ end
 
 -- ---- Trusted scripts
 
---- The environment of a script that may do anything. `find_module(name)` gives the file of a module beside it, or nil; run_module(path, name, env) runs it.
+--- The environment of a script that may do anything. `find_module(name)` gives the file of a module beside it, or
+--- nil; run_module(path, name, env) runs it.
 function environment.trusted(script, find_module, run_module)
   local env = { math = exact_math(), table = exact_table(), arg = script.arg }
   env._G = env
@@ -65,8 +67,8 @@ function environment.trusted(script, find_module, run_module)
   end
 
   function env.require(name)
-    local known = type(name) ~= "string" or package.loaded[name] ~= nil or package.preload[name] or find(name, "^rtlua%f[.\0]")
-    local path = not known and find_module(name)
+    local ours = type(name) == "string" and not find(name, "^rtlua%f[.\0]")
+    local path = ours and package.loaded[name] == nil and not package.preload[name] and find_module(name)
     if not path then return require(name) end
     local result = run_module(path, name, env)
     if result ~= nil then package.loaded[name] = result end
@@ -148,7 +150,7 @@ local function new_format(show)
       local i = 0
       for conversion in gmatch(text, "%%[^%a%%]*([%a%%])") do
         if conversion ~= "%" then i = i + 1 end
-        if conversion == "p" then error("bad argument #1 to 'format' (%p shows an address, which is not the same every time)", 2) end
+        if conversion == "p" then error("bad argument #1 to 'format' (%p shows an address, which always differs)", 2) end
         if conversion == "s" and objects[type(arguments[i])] then arguments[i] = show(arguments[i]) end
       end
     end
@@ -160,7 +162,8 @@ end
 
 -- ---- Sandboxed scenes: tables
 
---- setmetatable, getmetatable, pairs, next, rawget, rawset. A table is opaque when its metatable was not made by the scene.
+--- setmetatable, getmetatable, pairs, next, rawget, rawset. A table is opaque when its metatable was not made by the
+--- scene.
 local function table_functions()
   local mine = set_metatable({}, { __mode = "k" })
   local f = {}
@@ -241,10 +244,13 @@ end
 
 local string_functions = "byte char find gmatch gsub len lower match pack packsize rep reverse sub unpack upper"
 
---- The environment of a scene that nobody has read, and the guarded state's string methods. find_module and run_module as above.
+--- The environment of a scene that nobody has read, and the guarded state's string methods. find_module and
+--- run_module as above.
 function environment.sandboxed(script, find_module, run_module)
   local env = table_functions()
-  for name in gmatch("_VERSION assert error ipairs rawequal rawlen select tonumber type pcall xpcall", "%S+") do env[name] = _G[name] end
+  for name in gmatch("_VERSION assert error ipairs pcall rawequal rawlen select tonumber type xpcall", "%S+") do
+    env[name] = _G[name]
+  end
   env._G, env.arg = env, script.arg
   env.tostring = new_tostring()
 
@@ -260,10 +266,11 @@ function environment.sandboxed(script, find_module, run_module)
   string_meta.__index, string_meta.__metatable = methods, false
 
   env.os = refusing_library("os", "clock date difftime execute exit getenv remove rename setlocale time tmpname", "")
-  env.io = refusing_library("io", "close flush input lines open output popen read tmpfile type write", "stdin stdout stderr")
+  env.io = refusing_library("io", "close flush input lines open output popen read tmpfile type write",
+    "stdin stdout stderr")
   env.package = refusing_library("package", "loadlib searchpath", "config cpath loaded path preload searchers")
-  env.debug = refusing_library("debug", "debug gethook getinfo getlocal getmetatable getregistry getupvalue getuservalue "
-    .. "sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin setcstacklimit", "")
+  env.debug = refusing_library("debug", "debug gethook getinfo getlocal getmetatable getregistry getupvalue "
+    .. "getuservalue sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin setcstacklimit", "")
   env.debug.traceback = debug.traceback
   env.dofile, env.loadfile = refusing "dofile", refusing "loadfile"
 

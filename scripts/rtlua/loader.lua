@@ -1,10 +1,13 @@
--- Loads scripts and scenes: reads the file, gives its chunk an environment, runs it under the guard, and turns whatever goes wrong into one line and a code.
+-- Loads scripts and scenes: reads the file, gives its chunk an environment, runs it under the guard, and turns
+-- whatever goes wrong into one line and a code.
 --
--- load(path, options) -> result, or nil and { code, message, traceback }. Options: sandbox, params (NAME = "text"), args, time_limit (seconds), asset_paths,
--- memory_limit (bytes of Lua memory of a sandbox; 4 GB), threads, traceback (want one). A result has value (what the chunk returned; from a sandbox only a scene),
--- scene (the same when it is one), params_read and files.
+-- load(path, options) -> result, or nil and { code, message, traceback }. Options: sandbox, params (NAME = "text"),
+-- args, time_limit (seconds), asset_paths, memory_limit (bytes of Lua memory of a sandbox; 4 GB), threads, traceback
+-- (want one). A result has value (what the chunk returned; from a sandbox only a scene), scene (the same when it is
+-- one), params_read and files.
 --
--- A sandboxed scene runs in a Lua state of its own (rtlua.core.sandbox), where rtlua.sandbox calls loader.run, which here runs a trusted script.
+-- A sandboxed scene runs in a Lua state of its own (rtlua.core.sandbox), where rtlua.sandbox calls loader.run, which
+-- here runs a trusted script.
 
 local boxes = require "rtlua.core.sandbox"
 local context = require "rtlua.context"
@@ -25,7 +28,8 @@ local function read_text(path)
   if kind == "folder" then return nil, fault(errors.NO_INPUT, path .. ": is a folder: give a Lua file") end
   local file = io.open(path, "rb")
   if not file then
-    return nil, fault(errors.NO_INPUT, kind and path .. ": cannot be read: check its permissions" or path .. ": no such file")
+    local problem = kind and "cannot be read: check its permissions" or "no such file: check the name"
+    return nil, fault(errors.NO_INPUT, path .. ": " .. problem)
   end
   local text = file:read("a")
   file:close()
@@ -62,7 +66,8 @@ local function asset_opener(folder, asset_paths)
       end
     end
     if refusal then errors.raise(errors.DATA, refusal) end
-    return errors.raise(errors.NO_INPUT, ("%s: no such file: looked for %s"):format(path, table.concat(candidates, ", ")))
+    local looked_for = table.concat(candidates, ", ")
+    return errors.raise(errors.NO_INPUT, ("%s: no such file: looked for %s"):format(path, looked_for))
   end
 end
 
@@ -80,7 +85,8 @@ end
 local function running_place(sources, level)
   local info = debug.getinfo(level, "Sl")
   while info do
-    if sources[info.source] and info.currentline > 0 then return ("%s:%d: "):format(info.source:sub(2), info.currentline) end
+    local line = info.currentline
+    if sources[info.source] and line > 0 then return ("%s:%d: "):format(info.source:sub(2), line) end
     level = level + 1
     info = debug.getinfo(level, "Sl")
   end
@@ -106,6 +112,7 @@ end
 local function describe(script, value, place, traceback)
   local code, text = read_error(value)
   text = whole_name(text, script.names):gsub("%s*[\r\n]+%s*", " ")
+  text = text:gsub("^([^:]+:%d+: )%1", "%1") -- coroutine.wrap says it twice
   if text == "not enough memory" then text = "out of memory: build less in Lua, or run it with more" end
   if not text:find("^[^:]+:%d+: ") and text:sub(1, #script.path + 2) ~= script.path .. ": " then
     text = (place or script.path .. ": ") .. text
@@ -151,22 +158,20 @@ local function set_context(script, options)
   context.open_asset = asset_opener(script.folder, context.asset_paths)
 end
 
-local running = false -- a script of this state
+local depth = 0 -- of scripts that load scripts
 
+--- Calls f with the library's context set for the script; afterwards an outer script has its own again.
 local function with_context(script, options, f)
-  local before = running and table.move({}, 1, 0, 1, {})
-  if before then
-    for k, v in pairs(context) do before[k] = v end
-  end
-  local outer = running
-  running = true
+  local outer = {}
+  for k, v in pairs(context) do outer[k] = v end
   set_context(script, options)
+  depth = depth + 1
   local results = table.pack(f())
+  depth = depth - 1
   results.params_read, results.files = context.params_read, context.files
-  running = outer
-  if before then
+  if depth > 0 then
     for k in pairs(context) do context[k] = nil end
-    for k, v in pairs(before) do context[k] = v end
+    for k, v in pairs(outer) do context[k] = v end
   end
   return results
 end
@@ -209,7 +214,8 @@ local function roots_of(path, asset_paths)
   for i, folder in ipairs { folder_of(path), table.unpack(asset_paths) } do
     local root = system.realpath(folder)
     if not root then
-      return nil, fault(errors.NO_INPUT, i == 1 and path .. ": no such file" or "--asset-path: " .. folder .. ": no such folder")
+      local problem = i == 1 and path .. ": no such file: check the name" or "--asset-path: " .. folder .. ": no such folder"
+      return nil, fault(errors.NO_INPUT, problem)
     end
     roots[i] = root
   end
@@ -227,15 +233,16 @@ local function run_boxed(path, options)
   local ran, result = box:call({ name = path, time_limit = options.time_limit }, "rtlua.sandbox", "run", {
     path = path,
     options = {
-      sandbox = true, args = options.args, params = options.params, asset_paths = options.asset_paths, threads = options.threads,
-      traceback = options.traceback,
+      sandbox = true, args = options.args, params = options.params, asset_paths = options.asset_paths,
+      threads = options.threads, traceback = options.traceback,
     },
   })
   local failure = not ran and result or result.failure
   if failure then
     if box:exhausted() and failure.message:find("memory") then
-      failure.message = ("%s: out of memory: a sandboxed scene's Lua may use %.3g GB: build less in it, or run it with --trust"):format(
-        path, (options.memory_limit or 4 << 30) / (1 << 30))
+      local gigabytes = (options.memory_limit or 4 << 30) / (1 << 30)
+      failure.message = ("%s: out of memory: a sandboxed scene's Lua may use %.3g GB: build less in it, or run it with "
+        .. "--trust"):format(path, gigabytes)
     end
     return nil, failure
   end

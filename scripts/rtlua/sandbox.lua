@@ -1,4 +1,5 @@
--- What runs first in a sandbox's Lua state, as trusted code: makes the state exact and stoppable, then lets the loader run the scene.
+-- What runs first in a sandbox's Lua state, as trusted code: makes the state exact and stoppable, then lets the
+-- loader run the scene.
 
 local guard = require "rtlua.core.guard"
 local ordered = require "rtlua.core.ordered"
@@ -11,7 +12,8 @@ local loader = require "rtlua.loader"
 
 local sandbox = {}
 
---- Runs a scene. `request` and the result are plain data, but for the core scene in it; errors come back as { failure = ... }.
+--- Runs a scene. `request` and the result are plain data, but for the core scene in it; errors come back as { failure
+--- = ... }.
 function sandbox.run(request)
   local result, failure = loader.run(request.path, request.options)
   if not result then return { failure = failure } end

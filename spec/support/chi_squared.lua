@@ -95,8 +95,7 @@ local function integrate(pdf, row, column, rows, columns, steps)
 end
 
 --- Directions. options: sample(u1, u2, u3) -> x, y, z or nil (a sample that gives nothing); pdf(x, y, z) -> density over solid angle;
---- samples (default 200,000), rows (of equal angle from z) and columns of bins; steps: the density is read at up to steps^2 points a bin (48^2), more where it
---- has a pole, as at the silhouette of a round light that is sampled by area.
+--- samples (default 200,000), rows (of equal angle from z) and columns of bins.
 function chi_squared.directions(options)
   local rows, columns = options.rows or 36, options.columns or 36
   local n = estimate.samples(options.samples or 200000)
@@ -119,7 +118,7 @@ function chi_squared.directions(options)
     local row, column = (bin - 1) // columns, (bin - 1) % columns
     local sum, least, most = integrate(options.pdf, row, column, rows, columns, 6)
     -- Where the density changes much or was overlooked, more closely.
-    if most > 1.2 * least or (sum == 0 and counts[bin] > 0) then sum = integrate(options.pdf, row, column, rows, columns, options.steps or 48) end
+    if most > 1.2 * least or (sum == 0 and counts[bin] > 0) then sum = integrate(options.pdf, row, column, rows, columns, 48) end
     expected[bin] = sum * n
     total = total + sum * n
   end
@@ -128,6 +127,43 @@ function chi_squared.directions(options)
   expected[bins + 1] = math.max(0, n - total)
   if math.max(counts[bins + 1], expected[bins + 1]) < .005 * n then counts[bins + 1], expected[bins + 1] = 0, 0 end
   compare(counts, expected, options.significance or 1e-4)
+end
+
+--- For densities with poles: the mean of 1 / density over the samples in a bin is the solid angle of what they cover of it, which
+--- uniform directions measure as well. sample(u1, u2, u3) -> x, y, z, density; pdf(x, y, z) > 0 says what is covered.
+function chi_squared.solid_angles(options)
+  local rows, columns, n = 12, 12, estimate.samples(400000)
+  local sampled, squares, uniform = zeros(rows * columns), zeros(rows * columns), zeros(rows * columns)
+  local function bin_of(x, y, z)
+    local phi = math.atan(y, x) / (2 * math.pi)
+    return math.min(rows - 1, math.floor((z + 1) / 2 * rows)) * columns + math.min(columns - 1, math.floor((phi - math.floor(phi)) * columns)) + 1
+  end
+  math.randomseed(options.seed or 1)
+  for _ = 1, n do
+    local x, y, z, density = options.sample(math.random(), math.random(), math.random())
+    if x then
+      local bin = bin_of(x, y, z)
+      sampled[bin], squares[bin] = sampled[bin] + 1 / density, squares[bin] + 1 / density ^ 2
+    end
+    z = 2 * math.random() - 1
+    local r, phi = math.sqrt(1 - z * z), 2 * math.pi * math.random()
+    x, y = r * math.cos(phi), r * math.sin(phi)
+    if options.pdf(x, y, z) > 0 then
+      local bin = bin_of(x, y, z)
+      uniform[bin] = uniform[bin] + 1
+    end
+  end
+  local filled = 0
+  for bin = 1, rows * columns do
+    local a, p = sampled[bin] / n, uniform[bin] / n
+    local variance = (squares[bin] / n - a * a) / n + p * (1 - p) / n * (4 * math.pi) ^ 2
+    if p > 0 then filled = filled + 1 end
+    -- 4.5 standard deviations: 1e-5 over a hundred bins.
+    if variance > 0 and math.abs(a - 4 * math.pi * p) > 4.5 * math.sqrt(variance) + 10 / n then
+      error(("bin %d has solid angle %.4g by samples, %.4g by uniform directions"):format(bin, a, 4 * math.pi * p))
+    end
+  end
+  assert(filled > 5, "the light covers too few bins")
 end
 
 --- One dimension: sample(u) -> x; pdf(x) on [low, high].
