@@ -1,6 +1,7 @@
 /* The common helpers of the bindings: see bind.h. */
 #include "bind.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void *rtl_new(lua_State *L, size_t size, const char *class_name, int user_values) {
@@ -39,8 +40,9 @@ int rtl_result(lua_State *L, rt_status status, const rt_error *err, int n) {
   return rtl_failure(L, status, "%s", err->message);
 }
 
-int rtl_expected(lua_State *L, const char *what, const char *expected) {
-  return luaL_error(L, "%s: %s expected, got %s", what, expected, luaL_typename(L, -1));
+void rtl_expected(lua_State *L, const char *what, const char *expected) {
+  luaL_error(L, "%s: %s expected, got %s", what, expected, luaL_typename(L, -1));
+  abort(); /* luaL_error does not return; the compiler is not told */
 }
 
 void rtl_check_table(lua_State *L, int index, const char *what) {

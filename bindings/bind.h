@@ -60,7 +60,7 @@ int rtl_failure(lua_State *L, rt_status code, const char *format, ...);
 /* ---- Values ---- */
 
 /* Raises "WHAT: EXPECTED expected, got TYPE" for the value on top of the stack. */
-int rtl_expected(lua_State *L, const char *what, const char *expected);
+_Noreturn void rtl_expected(lua_State *L, const char *what, const char *expected);
 /* A table, or a message that names it. */
 void rtl_check_table(lua_State *L, int index, const char *what);
 

@@ -4,8 +4,9 @@
  * until the guard ends, sends SIGURG to the thread that runs Lua; the handler sets a count hook on the state that
  * runs, as lua.c does for SIGINT, and the hook raises. A hook that is always there would cost a third of Lua's speed;
  * this costs nothing until it is needed. Which state runs is known because coroutine.resume, wrap and close are ours.
- * A stop sticks: our pcall, xpcall and resume raise it again. When the hook has not run for a while, an endless C
- * call has the thread (a pathological string.find): one line on standard error, and the process ends.
+ * A stop sticks: our pcall, xpcall and resume raise it again. When the hook has not run after a while, or a strict
+ * guard has not ended, a long C call has the thread (a pathological string.find): one line on standard error, and the
+ * process ends.
  *
  * A strict guard (sandboxes) stops everything. Else cleaning up is sacred: code in a __close handler is not stopped,
  * neither one that the stop itself runs while it unwinds the stack nor one that was running before; the stop waits
@@ -30,7 +31,7 @@
 #include "base/pool.h"
 #include "bind.h"
 
-#define PROD_MS 10 /* between the first two SIGURGs; doubles, for a deep stack takes longer than that to set traps in */
+#define PROD_MS 10 /* between the first two SIGURGs; doubles, for setting the hook on a deep stack takes longer */
 #define PROD_MAX_MS 250
 #define SIGNAL_GRACE_MS 600 /* until the process ends: Ctrl-C is answered within a second */
 #define TIME_GRACE_MS 1000
@@ -56,12 +57,11 @@ bool rtl_guard_wants_end(void) { return wanted(atomic_load(&top)) != 0; }
 
 static int exit_code(int reason) { return reason == RTL_TIME ? RT_BAD_DATA : 128 + reason; }
 
-static void describe(char *out, size_t size, const rtl_guard *guard, int reason) {
+static void describe(char *out, size_t size, int reason) {
   if (reason != RTL_TIME)
     snprintf(out, size, "stopped by SIG%s", rtl_signal_name(reason));
   else
-    snprintf(out, size, "still running at the time limit of %g s: look for an endless loop, or raise --time-limit",
-             guard->time_limit);
+    snprintf(out, size, "still running at the time limit: look for an endless loop, or raise --time-limit");
 }
 
 /* Notes the place of the innermost frame of a file that the loader named by guard.sources, once. */
@@ -83,9 +83,7 @@ static void note_place(lua_State *L, rtl_guard *guard) {
 
 void rtl_guard_push_error(lua_State *L, const rtl_guard *guard, int reason) {
   char what[256];
-  const rtl_guard *stopped = guard; /* the one whose limit it was */
-  while (stopped->parent && !atomic_load(&stopped->reason)) stopped = stopped->parent;
-  describe(what, sizeof what, stopped, reason);
+  describe(what, sizeof what, reason);
   lua_createtable(L, 0, 2);
   rtl_set_integer(L, "code", exit_code(reason));
   lua_pushfstring(L, "%s: %s", guard->place[0] ? guard->place : guard->name, what);
@@ -251,7 +249,7 @@ static int resume(lua_State *L, lua_State *co, int n) {
 
 static lua_State *check_coroutine(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co, 1, "coroutine");
+  luaL_argexpected(L, co, 1, "thread");
   return co;
 }
 
@@ -347,9 +345,10 @@ static double now(void) {
 
 static void end_process(const rtl_guard *guard, int reason) {
   char what[256], line[1024];
-  describe(what, sizeof what, guard, reason);
-  int n = snprintf(line, sizeof line, "rtlua: %s: %s\n", guard->name, what);
-  if (n > 0 && write(STDERR_FILENO, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1) < 0) n = 0;
+  describe(what, sizeof what, reason);
+  snprintf(line, sizeof line, "rtlua: %s: %s\n", guard->name, what);
+  ssize_t written = write(STDERR_FILENO, line, strlen(line));
+  (void)written; /* there is no one else to tell */
   _exit(exit_code(reason));
 }
 

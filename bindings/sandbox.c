@@ -1,7 +1,7 @@
 /* rtlua.core.sandbox: a Lua state of its own for code that nobody has read, with a limit on its memory.
  *
  * The state, called the box, loads the library as trusted code and runs one of its functions; that function gives the
- * scene's chunk an environment (scripts/rtlua/ sandbox.lua) and decides what comes out. Between the states go plain
+ * scene's chunk an environment (scripts/rtlua/sandbox.lua) and decides what comes out. Between the states go plain
  * data, written to bytes in one and read in the other, so that an error in one state never unwinds the other; and
  * scenes, by reference.
  *
@@ -175,10 +175,12 @@ static void put_value(writer *w, int index, int depth, const char *what) {
     return;
   default: {
     const rtl_scene *u = luaL_testudata(L, index, RTL_SCENE);
-    if (!u || !u->scene || !u->committed)
-      luaL_error(L, "%s is a %s and cannot leave the sandbox", what, luaL_typename(L, index));
-    put_tag(w, '@');
-    put(w, &u->scene, sizeof u->scene);
+    if (u && u->scene && u->committed) {
+      put_tag(w, '@');
+      put(w, &u->scene, sizeof u->scene);
+      return;
+    }
+    luaL_error(L, "%s is a %s and cannot leave the sandbox", what, luaL_typename(L, index));
   }
   }
 }

@@ -17,7 +17,7 @@ local function block(x, z, width, height, depth, degrees)
 end
 
 return rt.scene {
-  camera = rt.camera { from = { 0, H / 2, 0.8 }, to = { 0, H / 2, 0 }, fov = 39.3 },
+  camera = rt.camera { from = { 0, H / 2, 0.8 }, to = { 0, H / 2, 0 }, fov = 37.8 },
   render = { size = { 512, 512 }, spp = 128, max_depth = 16 },
 
   rt.quad { { -W / 2, 0, 0 }, { W / 2, 0, 0 }, { W / 2, 0, -D }, { -W / 2, 0, -D }, material = white },

@@ -69,7 +69,7 @@ end
 
 return rt.scene {
   camera = rt.camera { from = { 1.1, 1.75, 7.2 }, to = { 0.1, 0.92, 0 }, fov = 24, aperture = 0.11, focus = 6.9 },
-  render = { size = { 800, 450 }, spp = 128, max_depth = 12, clamp_indirect = 8, exposure = 0.9 },
+  render = { size = { 960, 540 }, spp = 192, max_depth = 12, clamp_indirect = 8, exposure = 0.9 },
   background = { top = { 0.1, 0.13, 0.18 }, bottom = { 0.06, 0.05, 0.05 } },
 
   rt.plane {
@@ -80,7 +80,7 @@ return rt.scene {
   },
   rt.quad {
     { -30, 0, -9 }, { 30, 0, -9 }, { 30, 20, -9 }, { -30, 20, -9 }, name = "backdrop",
-    material = rt.diffuse { color = { 0.045, 0.06, 0.07 } },
+    material = rt.diffuse { color = { 0.07, 0.055, 0.05 } },
   },
   rt.spot {
     position = { -0.4, 0.7, -6 }, direction = { 0, 0.3, -1 }, intensity = 110, angle = 140, blend = 1,

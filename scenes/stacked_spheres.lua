@@ -13,7 +13,7 @@ local materials = {
 }
 
 local scene = {
-  camera = rt.camera { from = { 5.2, 4.2, 6.9 }, to = { 0, 1.3, 0 }, fov = 32, aperture = 0.04, focus = 7.4 },
+  camera = rt.camera { from = { 5.2, 4.2, 6.9 }, to = { 0, 1.3, 0 }, fov = 34, aperture = 0.04, focus = 7.4 },
   render = { size = { 640, 480 }, spp = 128, max_depth = 12, clamp_indirect = 8 },
   background = { top = { 0.16, 0.25, 0.45 }, bottom = { 0.55, 0.5, 0.42 } },
   rt.plane { point = { 0, 0, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = { 0.32, 0.29, 0.26 } } },

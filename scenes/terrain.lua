@@ -98,7 +98,7 @@ end
 return rt.scene {
   camera = rt.camera { from = { 1.5, 3.1, 17.5 }, to = { -0.5, 3.2, 0 }, fov = 38 },
   render = { size = { 800, 450 }, spp = 64, max_depth = 6 },
-  background = { top = { 0.04, 0.16, 0.5 }, bottom = { 1.2, 0.9, 0.66 } },
+  background = { top = { 0.02, 0.17, 0.6 }, bottom = { 1.05, 0.85, 0.68 } },
   rt.sun { direction = { -0.8, 0.42, 0.5 }, irradiance = 5, angle = 0.53, color = { 1, 0.82, 0.6 } },
 
   rt.mesh {

@@ -44,7 +44,9 @@ describe("a black body", function()
 
   -- Chromaticities of the Planckian locus (CIE 15): x, y at 2856 K (illuminant A), 4000 K, 6500 K, 10,000 K. Wyman's
   -- fit is good to about a hundredth.
-  for _, case in ipairs { { 2856, .4476, .4074 }, { 4000, .3805, .3768 }, { 6500, .3135, .3237 }, { 10000, .2807, .2884 } } do
+  for _, case in ipairs {
+    { 2856, .4476, .4074 }, { 4000, .3805, .3768 }, { 6500, .3135, .3237 }, { 10000, .2807, .2884 },
+  } do
     it(("of %d K has the locus' chromaticity"):format(case[1]), function()
       local r, g, b = color.kelvin(case[1])
       local x = .4123908 * r + .3575843 * g + .1804808 * b

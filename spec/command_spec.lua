@@ -54,7 +54,9 @@ describe("rtlua --help", function()
 end)
 
 describe("rtlua without a task", function()
-  for _, arguments in ipairs { {}, { "--sponge" }, { "rendr" }, { "render" }, { "diff", "a.png" }, { "convert", "a.png" } } do
+  for _, arguments in ipairs {
+    {}, { "--sponge" }, { "rendr" }, { "render" }, { "diff", "a.png" }, { "convert", "a.png" },
+  } do
     it("exits 64 with one line: " .. table.concat(arguments, " "), function()
       local result = run.rtlua(arguments)
       assert.equal(64, result.code)
@@ -159,8 +161,10 @@ describe("rtlua SCRIPT.lua", function()
     local dir <close> = folder.new()
     dir:write("script.lua", [[
       local rt = require "rtlua"
-      local scene = rt.scene { camera = rt.camera { from = {0, 0, 5} }, background = 0.25, render = { size = {4, 4}, spp = 1 },
-        rt.sphere { radius = 0.5, name = "ball", material = rt.light { radiance = 2 } } }
+      local scene = rt.scene {
+        camera = rt.camera { from = {0, 0, 5} }, background = 0.25, render = { size = {4, 4}, spp = 1 },
+        rt.sphere { radius = 0.5, name = "ball", material = rt.light { radiance = 2 } },
+      }
       local calls = 0
       local image = scene:render { spp = 2, on_progress = function(p) calls = calls + 1; assert(p.total == 32) end }
       assert(image.width == 4 and image.height == 4 and image.channels == 3 and calls > 0)
@@ -226,7 +230,9 @@ describe("rtlua repl", function()
   it("prints values, goes on after errors, and keeps a history", function()
     local dir <close> = folder.new()
     local state = dir.path .. "/state"
-    local function repl(text) return run.rtlua({ "repl" }, { cwd = dir.path, stdin = text, env = { RTLUA_STATE = state } }) end
+    local function repl(text)
+      return run.rtlua({ "repl" }, { cwd = dir.path, stdin = text, env = { RTLUA_STATE = state } })
+    end
     local result = repl "x = 20\nx + 1\nrt.sphere { radus = 1 }\nfor i = 1, 2 do\nprint(i)\nend\n"
     assert.equal(0, result.code)
     assert.equal("21\n1\n2\n", result.stdout)

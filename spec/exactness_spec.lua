@@ -45,9 +45,12 @@ describe("a picture", function()
 
   it("holds a crop to the bit", function()
     local whole, crop = temporary ".pfm", temporary ".pfm"
-    local options = { "scenes/cornell.lua", "--size", "40x30", "--spp", "8", "--quiet" }
-    assert.equal(0, run.rtlua { "-o", whole, table.unpack(options) }.code)
-    assert.equal(0, run.rtlua { "-o", crop, "--crop", "7,5,29,18", table.unpack(options) }.code)
+    local function render_to(path, ...)
+      local result = run.rtlua { "scenes/cornell.lua", "--size", "40x30", "--spp", "8", "--quiet", "-o", path, ... }
+      assert.equal(0, result.code, result.stderr)
+    end
+    render_to(whole)
+    render_to(crop, "--crop", "7,5,29,18")
     local a, b = rt.image.load(whole), rt.image.load(crop)
     assert.same({ 22, 13 }, { b.width, b.height })
     for y = 0, b.height - 1 do
@@ -56,8 +59,33 @@ describe("a picture", function()
   end)
 
   it("does not change when the whole scene, camera too, grows by 1024", function()
-    local small = render("scenes/cornell.lua", ".pfm", "--size", "48x48", "--spp", "16")
-    assert.is_true(small == render("scenes/cornell.lua", ".pfm", "--size", "48x48", "--spp", "16", "-D", "scale=1024"))
+    -- The scene's own file, by constructors that multiply every length.
+    local function picture(s)
+      local function grow(v)
+        if type(v) == "number" then return s * v end
+        return { s * v[1], s * v[2], s * v[3] }
+      end
+      local lengths = { center = true, radius = true, from = true, to = true, focus = true, aperture = true, [1] = true, [2] = true,
+        [3] = true, [4] = true }
+      local grown = {}
+      for _, name in ipairs { "camera", "quad", "sphere" } do
+        grown[name] = function(fields)
+          for key, value in pairs(fields) do
+            if lengths[key] then fields[key] = grow(value) end
+          end
+          return rt[name](fields)
+        end
+      end
+      setmetatable(grown, { __index = rt })
+      local env = setmetatable({ require = function() return grown end }, { __index = _G })
+      local path = temporary ".pfm"
+      assert(loadfile("scenes/cornell.lua", "t", env))():render({ size = { 48, 48 }, spp = 16 }):save(path)
+      return read(path)
+    end
+    local small = picture(1)
+    assert.is_true(small == render("scenes/cornell.lua", ".pfm", "--size", "48x48", "--spp", "16"))
+    assert.is_true(small == picture(1024))
+    assert.is_true(small == picture(2 ^ -10))
   end)
 
   it("changes with the seed", function()

@@ -29,8 +29,11 @@ local function timed(arguments, options)
   return result
 end
 
+-- What closes a value is left to end by itself in a trusted script: it may be giving back a machine.
+local ONLY_SANDBOXED = { ["a closing value"] = true }
+
 for name, loop in pairs(LOOPS) do
-  for _, verb in ipairs { "render", "run" } do
+  for _, verb in ipairs(ONLY_SANDBOXED[name] and { "render" } or { "render", "run" }) do
     describe(("%s under %s"):format(name, verb), function()
       local function arguments(...)
         return verb == "render" and { "render", "scene.lua", ... } or { "scene.lua", ... }

@@ -28,7 +28,9 @@ end
 describe("a record", function()
   it("fills in defaults", function() assert.same({ radius = 1, kind = "round" }, schema.read(record, {})) end)
   it("reads nil as no fields", function() assert.same({ radius = 1, kind = "round" }, schema.read(record, nil)) end)
-  it("leaves defaults out when sparse", function() assert.same({ radius = 3 }, schema.read(record, { radius = 3 }, true)) end)
+  it("leaves defaults out when sparse", function()
+    assert.same({ radius = 3 }, schema.read(record, { radius = 3 }, true))
+  end)
   it("reads elements by position", function() assert.equal(7, schema.read(record, { 7 }).first) end)
   it("does not hand out the user's own tables", function()
     local size = { 3, 4 }
@@ -36,7 +38,9 @@ describe("a record", function()
     assert.same(size, fields.size)
     assert.not_equal(size, fields.size)
   end)
-  it("takes inf where it may be", function() assert.equal(math.huge, schema.read(record, { count = math.huge }).count) end)
+  it("takes inf where it may be", function()
+    assert.equal(math.huge, schema.read(record, { count = math.huge }).count)
+  end)
   it("turns a whole float into an integer", function()
     assert.equal("integer", math.type(schema.read(record, { count = 3.0 }).count))
   end)
@@ -82,7 +86,8 @@ describe("text from the command line", function()
     assert.same({ 4, 3 }, text("size", "4x3"))
   end)
   for _, case in ipairs {
-    { "count", "-3" }, { "count", "nan" }, { "count", "" }, { "count", "3x" }, { "count", "1e99" }, { "size", "3" }, { "size", "3x" },
+    { "count", "-3" }, { "count", "nan" }, { "count", "" }, { "count", "3x" }, { "count", "1e99" },
+    { "size", "3" }, { "size", "3x" },
     { "size", "3x4x5" }, { "size", "axb" }, { "kind", "rund" }, { "radius", "inf" },
   } do
     it(("--%s=%s is quoted in the complaint"):format(case[1], case[2]), function()

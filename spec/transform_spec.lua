@@ -45,7 +45,8 @@ describe("a transform", function()
 
   for _, case in ipairs {
     { "rt.scale", rt.scale, 0 }, { "rt.scale", rt.scale, { 1, 0, 1 } }, { "rt.scale", rt.scale, 0 / 0 },
-    { "rt.translate", rt.translate, { 1, 2 } }, { "rt.rotate_y", rt.rotate_y, "x" }, { "rt.rotate_y", rt.rotate_y, math.huge },
+    { "rt.translate", rt.translate, { 1, 2 } }, { "rt.rotate_y", rt.rotate_y, "x" },
+    { "rt.rotate_y", rt.rotate_y, math.huge },
     { "rt.rotate", rt.rotate, { { 0, 0, 0 }, 3 } }, { "rt.matrix", rt.matrix, { 1, 2, 3 } },
     { "rt.look_at", rt.look_at, { from = { 0, 0, 0 }, to = { 0, 0, 0 } } },
     { "rt.look_at", rt.look_at, { from = { 0, 0, 0 }, to = { 0, 2, 0 } } },

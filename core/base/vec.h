@@ -4,6 +4,7 @@
 #define RT_BASE_VEC_H
 
 #include <math.h>
+#include <string.h>
 
 #include "base/exact.h"
 #include "rt.h"
@@ -32,6 +33,16 @@ static inline rt_vec3 v3_normalize(rt_vec3 a) {
 static inline float f_min(float a, float b) { return a < b ? a : b; }
 static inline float f_max(float a, float b) { return a > b ? a : b; }
 static inline float f_clamp(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; } /* NaN stays NaN */
+/* The next float above and below a finite x, as nextafterf gives them, without a call. */
+static inline float f_next_up(float x) {
+  int32_t bits;
+  x += 0.0f; /* -0 counts as 0 */
+  memcpy(&bits, &x, sizeof bits);
+  bits += x < 0.0f ? -1 : 1;
+  memcpy(&x, &bits, sizeof bits);
+  return x;
+}
+static inline float f_next_down(float x) { return -f_next_up(-x); }
 static inline float v3_max(rt_vec3 a) { return f_max(a.x, f_max(a.y, a.z)); }
 static inline float v3_abs_max(rt_vec3 a) { return f_max(fabsf(a.x), f_max(fabsf(a.y), fabsf(a.z))); }
 static inline bool v3_is_finite(rt_vec3 a) { return isfinite(a.x) && isfinite(a.y) && isfinite(a.z); }

@@ -4,16 +4,6 @@
  * have the same bits everywhere. */
 #include "geometry/linear.h"
 
-float rt_round_down(double x) {
-  float f = (float)x;
-  return (double)f > x ? nextafterf(f, -INFINITY) : f;
-}
-
-float rt_round_up(double x) {
-  float f = (float)x;
-  return (double)f < x ? nextafterf(f, INFINITY) : f;
-}
-
 /* Arvo 1990, "Transforming Axis-Aligned Bounding Boxes". The rounding of the sums is far below what rays allow for:
  * see trace.c. */
 rt_bounds rt_bounds_map(const rt_affine *a, const rt_bounds *b) {

@@ -52,8 +52,14 @@ static inline rt_d3 d3_map_absolute(const rt_affine *a, rt_d3 e) {
 }
 
 /* Floats that are at most and at least x. */
-float rt_round_down(double x);
-float rt_round_up(double x);
+static inline float rt_round_down(double x) {
+  float f = (float)x;
+  return (double)f > x ? f_next_down(f) : f;
+}
+static inline float rt_round_up(double x) {
+  float f = (float)x;
+  return (double)f < x ? f_next_up(f) : f;
+}
 /* The smallest box of floats around the image of a box; empty stays empty. */
 rt_bounds rt_bounds_map(const rt_affine *a, const rt_bounds *b);
 

@@ -381,15 +381,17 @@ void rt_point_map(rt_point *point, const rt_affine *map, const rt_affine *invers
 
 /* Rounding is u |p|; half as much again is room for all that double rounds. */
 static float whole_error(double p, double error) {
-  return rt_round_up((error + 1.5 * RT_U * fabs(p)) * (1.0 + 0x1p-20));
+  return (float)((error + 1.5 * RT_U * fabs(p)) * (1.0 + 0x1p-20));
 }
 
 void rt_point_round(const rt_point *point, rt_vec3 *p, rt_vec3 *p_error, rt_vec3 *n, rt_vec3 *ns) {
   *p = d3_round(point->p);
   *p_error = v3(whole_error(point->p.x, point->error.x), whole_error(point->p.y, point->error.y),
                 whole_error(point->p.z, point->error.z));
-  rt_d3 unit = d3_normalize(point->n), smooth = d3_normalize(point->ns);
-  *n = d3_round(unit);
+  rt_d3 unit = d3_normalize(point->n);
+  *n = *ns = d3_round(unit);
+  if (point->ns.x == 0.0 && point->ns.y == 0.0 && point->ns.z == 0.0) return;
+  rt_d3 smooth = d3_normalize(point->ns);
   double side = d3_dot(unit, smooth);
-  *ns = side > 0.0 ? d3_round(smooth) : side < 0.0 ? d3_round(d3_scale(smooth, -1.0)) : *n;
+  if (side != 0.0) *ns = d3_round(side > 0.0 ? smooth : d3_scale(smooth, -1.0));
 }

@@ -113,6 +113,7 @@ local function parser_of(command, with_arguments)
   if with_arguments then
     for _, name in ipairs(command.arguments) do parser:argument(name):target("argument_" .. name) end
   end
+  parser:argument("stray"):args("*"):hidden(true) -- to name it
   parser:flag("-h --help", "Show this and exit.")
   for _, f in ipairs(command.options) do
     if f.cli.metavar then
@@ -171,6 +172,9 @@ function cli.parse(command, args, with_arguments)
   if not ok then
     local message = result:gsub("\nDid you mean (.-)%?$", " (did you mean %1?)"):gsub("%s*\n%s*", " ")
     usage_error(("%s: see rtlua %s --help"):format(message, command.name))
+  end
+  if result.stray and result.stray[1] then
+    usage_error(("unexpected argument '%s': see rtlua %s --help"):format(result.stray[1], command.name))
   end
   local parsed = { arguments = {}, options = {} }
   for i, name in ipairs(with_arguments and command.arguments or {}) do

@@ -192,7 +192,7 @@ function Emitter:group_of(shape, data, inherited)
       known[key] = self:children(data, data.fields.material or inherited)
     else
       local group = check(data, self.core:group())
-      self:primitive(group, data, inherited, data.fields.name, not data.fields.visible)
+      self:primitive(group, data, inherited, nil, not data.fields.visible) -- each placement has a name of its own
       known[key] = group
     end
   end

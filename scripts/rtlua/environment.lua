@@ -150,7 +150,7 @@ local function new_format(show)
       local i = 0
       for conversion in gmatch(text, "%%[^%a%%]*([%a%%])") do
         if conversion ~= "%" then i = i + 1 end
-        if conversion == "p" then error("bad argument #1 to 'format' (%p shows an address, which always differs)", 2) end
+        if conversion == "p" then error("bad argument #1 to 'format' (%p shows an address, which varies)", 2) end
         if conversion == "s" and objects[type(arguments[i])] then arguments[i] = show(arguments[i]) end
       end
     end

@@ -43,7 +43,4 @@ return setmetatable(rt, {
     name = tostring(name)
     errors.failing("rt." .. name, where)("there is no such function" .. suggest.hint(name, names))
   end),
-  __newindex = caller.constructor(function(where, _, name)
-    errors.failing("rt." .. tostring(name), where)("rtlua's own table cannot be changed")
-  end),
 })

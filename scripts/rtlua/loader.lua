@@ -158,7 +158,8 @@ local function set_context(script, options)
   context.open_asset = asset_opener(script.folder, context.asset_paths)
 end
 
-local depth = 0 -- of scripts that load scripts
+local depth = 0    -- of scripts that load scripts
+local sources = {} -- "@FILE" = true for every file of a script: what errors and stops point at
 
 --- Calls f with the library's context set for the script; afterwards an outer script has its own again.
 local function with_context(script, options, f)
@@ -179,8 +180,8 @@ end
 --- Runs a file in this state. In a sandbox's state the guard is there already.
 function loader.run(path, options)
   local arg = table.move(options.args or {}, 1, #(options.args or {}), 1, { [0] = path })
-  local script = { path = path, folder = folder_of(path), arg = arg, sources = {}, names = {} }
-  guard.sources(script.sources)
+  local script = { path = path, folder = folder_of(path), arg = arg, sources = sources, names = {} }
+  guard.sources(sources)
 
   local Caught = {}
   local function on_error(value)
@@ -214,7 +215,7 @@ local function roots_of(path, asset_paths)
   for i, folder in ipairs { folder_of(path), table.unpack(asset_paths) } do
     local root = system.realpath(folder)
     if not root then
-      local problem = i == 1 and path .. ": no such file: check the name" or "--asset-path: " .. folder .. ": no such folder"
+      local problem = i == 1 and path .. ": no such file: check the name" or folder .. ": no such folder for assets"
       return nil, fault(errors.NO_INPUT, problem)
     end
     roots[i] = root

@@ -11,7 +11,7 @@ local signal = require "rtlua.signal"
 local suggest = require "rtlua.suggest"
 local system = require "rtlua.system"
 
-local main = {}
+local main = { traceback = false } -- traceback: is it to be shown?
 
 -- Loaded when they are asked for: a diff needs no scene library.
 local modules = {
@@ -63,6 +63,7 @@ local function dispatch(args, started)
     usage_error("there is no command and no script '%s'%s: see rtlua --help", first, suggest.hint(first, names))
   end
   if not system.exists(first) then errors.raise(errors.NO_INPUT, ("%s: no such file: check the name"):format(first)) end
+  main.traceback = cli.peek(rest).traceback
   return require("rtlua.run").script(first, rest, started)
 end
 

@@ -4,6 +4,7 @@
 -- and !N run a line of the history again, history() lists it. The history is a file, one entry a line, in RTLUA_STATE,
 -- XDG_STATE_HOME/rtlua or ~/.local/state/rtlua. Ctrl-C interrupts what runs; the end of the input leaves.
 
+local environment = require "rtlua.environment"
 local lfs = require "lfs"
 local signal = require "rtlua.signal"
 local system = require "rtlua.system"
@@ -104,7 +105,8 @@ end
 function repl.command()
   local interactive = system.isatty(0)
   local history = open_history()
-  local env = setmetatable({ rt = require "rtlua" }, { __index = _G })
+  local env = environment.trusted({ arg = {} }, function() return nil end)
+  env.rt = require "rtlua"
   function env.history()
     for i, line in ipairs(history.lines) do print(("%5d  %s"):format(i, line)) end
   end
