@@ -67,7 +67,7 @@ BINDING_OBJECTS := $(BINDINGS:%.c=$(OUT)/%.o)
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
 
-.PHONY: all demo test lint format print-exact docs bench install uninstall clean FORCE
+.PHONY: all demo test lint lint-format lint-c lint-lua lint-docs format print-exact docs bench install uninstall clean FORCE
 all: rtlua.so
 
 # One module for all of Lua's, at the top, where ./rtlua looks: a copy of the variant that was asked for last.
@@ -140,10 +140,14 @@ $(OUT)/bin/lua5.4: spec/support/lua_host.c $(OUT)/flags
 C_FILES = $(CORE) $(BINDINGS) $(wildcard core/*.h core/*/*.h bindings/*.h) spec/support/lua_host.c
 TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(LUA_CFLAGS) $(PNG_CFLAGS)
 
-lint:
+lint: lint-format lint-c lint-lua lint-docs
+lint-format:
 	clang-format --dry-run -Werror $(C_FILES)
+lint-c:
 	printf '%s\n' $(CORE) $(BINDINGS) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_FLAGS)' clang-tidy
+lint-lua:
 	$(LUACHECK) --quiet .
+lint-docs:
 	$(LUA) scripts/docs.lua --check
 
 format:

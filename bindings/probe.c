@@ -23,7 +23,8 @@ static const rt_scene *check_scene(lua_State *L, int index) {
 static uint32_t check_u32(lua_State *L, int index) { return (uint32_t)luaL_checkinteger(L, index); }
 
 static rt_vec3 check_vec3(lua_State *L, int index) {
-  return v3((float)luaL_checknumber(L, index), (float)luaL_checknumber(L, index + 1), (float)luaL_checknumber(L, index + 2));
+  return v3((float)luaL_checknumber(L, index), (float)luaL_checknumber(L, index + 1),
+            (float)luaL_checknumber(L, index + 2));
 }
 
 static void push_vec3(lua_State *L, rt_vec3 v) {
@@ -76,7 +77,8 @@ static int l_filter_pdf(lua_State *L) {
 /* fresnel(cos, ior) -> reflectance */
 static int l_fresnel(lua_State *L) {
   float cos_t;
-  lua_pushnumber(L, (lua_Number)rt_fresnel_dielectric((float)luaL_checknumber(L, 1), (float)luaL_checknumber(L, 2), &cos_t));
+  lua_pushnumber(
+      L, (lua_Number)rt_fresnel_dielectric((float)luaL_checknumber(L, 1), (float)luaL_checknumber(L, 2), &cos_t));
   return 1;
 }
 

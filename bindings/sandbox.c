@@ -258,11 +258,12 @@ static int l_close(lua_State *L) {
 /* A call into the box; the strings belong to the state that makes it. */
 typedef struct {
   const char *module, *function, *argument;
+  bool returned; /* the function did: what fails then is what came out of the scene */
 } request;
 
 /* In the box, protected: leaves the result, which keeps what its bytes refer to, and the bytes. */
 static int run(lua_State *S) {
-  const request *r = lua_touserdata(S, 1);
+  request *r = lua_touserdata(S, 1);
   size_t size;
   lua_getglobal(S, "require");
   lua_pushstring(S, r->module);
@@ -270,6 +271,7 @@ static int run(lua_State *S) {
   lua_getfield(S, -1, r->function);
   push_value(S, r->argument);
   lua_call(S, 1, 1);
+  r->returned = true;
   push_bytes(S, -1, &size);
   return 2;
 }
@@ -315,8 +317,9 @@ static int l_call(lua_State *L) {
     push_value(L, lua_tostring(S, -1));
   } else {
     lua_createtable(L, 0, 2);
-    rtl_set_integer(L, "code", status == LUA_ERRMEM ? RT_BAD_DATA : RT_BUG);
-    lua_pushstring(L, lua_type(S, -1) == LUA_TSTRING ? lua_tostring(S, -1) : "an error without a message");
+    rtl_set_integer(L, "code", status == LUA_ERRMEM || r.returned ? RT_BAD_DATA : RT_BUG);
+    const char *message = lua_type(S, -1) == LUA_TSTRING ? lua_tostring(S, -1) : "an error without a message";
+    lua_pushfstring(L, "%s: %s", name ? name : "sandbox", message);
     lua_setfield(L, -2, "message");
   }
   return 2;

@@ -1,9 +1,10 @@
 /* rtlua's C core: the one public header.
  *
  * Conventions
- *   - A function that can fail returns rt_status, its result first and the error last. On failure the result is NULL or
- *     untouched and `err` holds one line that says what is wrong and what to do.
- *   - Handles are opaque. X_free(NULL) does nothing. Meshes and images are reference counted: a scene keeps what it uses.
+ *   - A function that can fail returns rt_status, its result first and the error last. On failure the result is NULL
+ *     or untouched and `err` holds one line that says what is wrong and what to do.
+ *   - Handles are opaque. X_free(NULL) does nothing. Meshes and images are reference counted: a scene keeps what it
+ *     uses.
  *   - Lengths are scene units, angles degrees, colours linear Rec. 709, y up, right-handed, pixel (0, 0) at top left.
  *   - The core never exits, prints or reads the environment, and knows nothing of Lua. */
 #ifndef RT_H
@@ -21,12 +22,12 @@
 /* The status of a call is the exit code of sysexits.h that it would end the command with. */
 typedef enum {
   RT_OK = 0,
-  RT_BAD_USAGE = 64,   /* an argument or option is wrong */
-  RT_BAD_DATA = 65,    /* the scene or an input file is wrong */
-  RT_NO_INPUT = 66,    /* an input file is missing */
-  RT_BUG = 70,         /* should not happen */
-  RT_NO_MEMORY = 71,   /* the system refused memory or a thread */
-  RT_CANT_WRITE = 73,  /* the output cannot be written */
+  RT_BAD_USAGE = 64,  /* an argument or option is wrong */
+  RT_BAD_DATA = 65,   /* the scene or an input file is wrong */
+  RT_NO_INPUT = 66,   /* an input file is missing */
+  RT_BUG = 70,        /* should not happen */
+  RT_NO_MEMORY = 71,  /* the system refused memory or a thread */
+  RT_CANT_WRITE = 73, /* the output cannot be written */
 } rt_status;
 
 typedef struct {
@@ -36,11 +37,17 @@ typedef struct {
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
-typedef struct { float x, y, z; } rt_vec3;
+typedef struct {
+  float x, y, z;
+} rt_vec3;
 typedef rt_vec3 rt_rgb; /* x, y, z are red, green, blue */
 /* Rows of an affine map for column vectors: x' = m[0][0] x + m[0][1] y + m[0][2] z + m[0][3]. */
-typedef struct { double m[3][4]; } rt_affine;
-typedef struct { rt_vec3 min, max; } rt_bounds; /* empty: min > max */
+typedef struct {
+  double m[3][4];
+} rt_affine;
+typedef struct {
+  rt_vec3 min, max;
+} rt_bounds; /* empty: min > max */
 
 #define RT_NONE UINT32_MAX /* no texture, no material, no shape */
 
@@ -48,8 +55,8 @@ typedef struct { rt_vec3 min, max; } rt_bounds; /* empty: min > max */
 
 typedef struct rt_image rt_image;
 
-/* A blank image: `channels` is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); sides are 1 to 65,536; rows go from top to
- * bottom, values are linear floats. */
+/* A blank image: `channels` is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); sides are 1 to 65,536; rows go from
+ * top to bottom, values are linear floats. */
 rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_error *err);
 /* PNG, Radiance HDR or PFM, told by its content. Integer files are decoded from sRGB unless `raw`. */
 rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *err);
@@ -62,41 +69,46 @@ float *rt_image_pixels(rt_image *image); /* width * height * channels floats */
 const float *rt_image_view(const rt_image *image);
 
 typedef enum { RT_TONEMAP_NONE, RT_TONEMAP_AGX, RT_TONEMAP_FILMIC } rt_tonemap;
-typedef struct { const char *key, *value; } rt_text;
+typedef struct {
+  const char *key, *value;
+} rt_text;
 typedef struct {
   float exposure; /* EV: display formats multiply by 2^exposure; PFM and HDR stay linear and untouched */
   rt_tonemap tonemap;
-  int bits; /* PNG: 8 or 16 */
+  int bits;            /* PNG: 8 or 16 */
   const rt_text *text; /* PNG tEXt chunks, Latin-1 */
   size_t n_text;
 } rt_save_options;
-#define RT_SAVE_OPTIONS_INIT {0.0f, RT_TONEMAP_NONE, 8, NULL, 0}
+#define RT_SAVE_OPTIONS_INIT                                                                                           \
+  { 0.0f, RT_TONEMAP_NONE, 8, NULL, 0 }
 
-/* Writes by the extension of `path` (.png, .pfm, .hdr): temporary name in the same folder, fsync, rename. Alpha is taken as
- * premultiplied and stored unpremultiplied in PNG. */
+/* Writes by the extension of `path` (.png, .pfm, .hdr): temporary name in the same folder, fsync, rename. Alpha is
+ * taken as premultiplied and stored unpremultiplied in PNG. */
 rt_status rt_image_save(const rt_image *image, const char *path, const rt_save_options *options, rt_error *err);
-/* RT_CANT_WRITE or RT_BAD_USAGE now instead of after an hour of rendering: is there a writer for the extension, and may a
- * file be made there? Leaves nothing behind. */
+/* RT_CANT_WRITE or RT_BAD_USAGE now instead of after an hour of rendering: is there a writer for the extension, and
+ * may a file be made there? Leaves nothing behind. */
 rt_status rt_image_can_save(const char *path, rt_error *err);
 /* PNG to an open file descriptor (standard output). */
 rt_status rt_image_write_png(const rt_image *image, int fd, const rt_save_options *options, rt_error *err);
 
-typedef struct { double mse, relmse, psnr; } rt_difference;
-/* mse: mean of (a-b)^2 over pixels and channels; relmse: mean of (a-b)^2 / (b^2 + 0.01); psnr: 10 log10(1 / mse) in dB of the
- * sRGB-encoded, clipped values, infinity when equal. b is the reference. Sizes and channels must agree. */
+typedef struct {
+  double mse, relmse, psnr;
+} rt_difference;
+/* mse: mean of (a-b)^2 over pixels and channels; relmse: mean of (a-b)^2 / (b^2 + 0.01); psnr: 10 log10(1 / mse) in
+ * dB of the sRGB-encoded, clipped values, infinity when equal. b is the reference. Sizes and channels must agree. */
 rt_status rt_image_compare(const rt_image *a, const rt_image *b, rt_difference *out, rt_error *err);
 
 /* ---- Meshes ------------------------------------------------------------------------------------------------------ */
 
 typedef struct rt_mesh rt_mesh;
 typedef struct {
-  const float *vertices;    /* 3 n_vertices */
-  const float *normals;     /* 3 n_vertices, or NULL: flat */
-  const float *uvs;         /* 2 n_vertices, or NULL; origin bottom left */
-  const uint32_t *indices;  /* 3 n_triangles, from 0, counter-clockwise seen from outside */
+  const float *vertices;          /* 3 n_vertices */
+  const float *normals;           /* 3 n_vertices, or NULL: flat */
+  const float *uvs;               /* 2 n_vertices, or NULL; origin bottom left */
+  const uint32_t *indices;        /* 3 n_triangles, from 0, counter-clockwise seen from outside */
   const uint32_t *material_slots; /* n_triangles, or NULL: all 0 */
   size_t n_vertices, n_triangles;
-  const char *name;         /* for errors */
+  const char *name; /* for errors */
 } rt_mesh_data;
 
 /* Copies `data`. RT_BAD_DATA for an index out of range or a vertex that is not finite. */
@@ -119,10 +131,10 @@ typedef struct rt_scene rt_scene;
 typedef enum { RT_TEXTURE_CONSTANT, RT_TEXTURE_IMAGE, RT_TEXTURE_CHECKER } rt_texture_kind;
 typedef struct {
   rt_texture_kind kind;
-  rt_rgb value;      /* constant; a scalar parameter reads x */
-  rt_image *image;   /* image: bilinear, repeated, by uv */
-  uint32_t a, b;     /* checker: textures of the even and the odd squares */
-  float scale[2];    /* image and checker: repetitions (squares) per unit of u and v */
+  rt_rgb value;    /* constant; a scalar parameter reads x */
+  rt_image *image; /* image: bilinear, repeated, by uv */
+  uint32_t a, b;   /* checker: textures of the even and the odd squares */
+  float scale[2];  /* image and checker: repetitions (squares) per unit of u and v */
 } rt_texture_desc;
 
 typedef enum {
@@ -140,37 +152,66 @@ typedef enum {
 typedef struct {
   rt_material_kind kind;
   uint32_t color, eta, k, ior;
-  uint32_t roughness;       /* GGX: alpha = roughness^2, unless roughness_is_alpha; 0 is smooth */
+  uint32_t roughness; /* GGX: alpha = roughness^2, unless roughness_is_alpha; 0 is smooth */
   bool roughness_is_alpha;
-  uint32_t a, b;            /* materials, of two_sided and mix */
-  uint32_t amount;          /* of mix */
-  uint32_t emission;        /* radiance, W/(m^2 sr); RT_NONE: none */
-  bool emission_two_sided;  /* else only on the side of the normal */
-  bool emission_is_power;   /* emission is flux in W per channel of each placed copy: radiance = flux / (pi area sides) */
+  uint32_t a, b;           /* materials, of two_sided and mix */
+  uint32_t amount;         /* of mix */
+  uint32_t emission;       /* radiance, W/(m^2 sr); RT_NONE: none */
+  bool emission_two_sided; /* else only on the side of the normal */
+  bool emission_is_power; /* emission is flux in W per channel of each placed copy: radiance = flux / (pi area sides) */
 } rt_material_desc;
 #define RT_MATERIAL_DESC_INIT                                                                                          \
-  { RT_MATERIAL_DIFFUSE, RT_NONE, RT_NONE, RT_NONE, RT_NONE, RT_NONE, false, RT_NONE, RT_NONE, RT_NONE, RT_NONE, false, false }
+  {                                                                                                                    \
+    RT_MATERIAL_DIFFUSE, RT_NONE, RT_NONE, RT_NONE, RT_NONE, RT_NONE, false, RT_NONE, RT_NONE, RT_NONE, RT_NONE,       \
+        false, false                                                                                                   \
+  }
 
 typedef enum {
-  RT_SHAPE_SPHERE, RT_SHAPE_QUAD, RT_SHAPE_DISK, RT_SHAPE_PLANE, RT_SHAPE_BOX, RT_SHAPE_CYLINDER, RT_SHAPE_TRIANGLE,
+  RT_SHAPE_SPHERE,
+  RT_SHAPE_QUAD,
+  RT_SHAPE_DISK,
+  RT_SHAPE_PLANE,
+  RT_SHAPE_BOX,
+  RT_SHAPE_CYLINDER,
+  RT_SHAPE_TRIANGLE,
   RT_SHAPE_MESH,
 } rt_shape_kind;
 
 typedef struct {
   rt_shape_kind kind;
-  const char *name;            /* may be NULL; copied */
-  bool hidden;                 /* from camera rays alone */
-  const uint32_t *materials;   /* one material id per slot (n_materials); all shapes but meshes have one slot */
+  const char *name;          /* may be NULL; copied */
+  bool hidden;               /* from camera rays alone */
+  const uint32_t *materials; /* one material id per slot (n_materials); all shapes but meshes have one slot */
   uint32_t n_materials;
   union {
-    struct { rt_vec3 center; float radius; } sphere;
-    struct { rt_vec3 v[4]; } quad;          /* triangles v0 v1 v2 and v0 v2 v3; normal by counter-clockwise order */
-    struct { rt_vec3 center, normal; float radius; } disk;
-    struct { rt_vec3 point, normal; } plane;
-    struct { rt_vec3 min, max; } box;
-    struct { rt_vec3 from, to; float radius; bool caps; } cylinder;
-    struct { rt_vec3 v[3]; } triangle;
-    struct { rt_mesh *mesh; } mesh;
+    struct {
+      rt_vec3 center;
+      float radius;
+    } sphere;
+    struct {
+      rt_vec3 v[4];
+    } quad; /* triangles v0 v1 v2 and v0 v2 v3; normal by counter-clockwise order */
+    struct {
+      rt_vec3 center, normal;
+      float radius;
+    } disk;
+    struct {
+      rt_vec3 point, normal;
+    } plane;
+    struct {
+      rt_vec3 min, max;
+    } box;
+    struct {
+      rt_vec3 from, to;
+      float radius;
+      bool caps;
+    } cylinder;
+    struct {
+      rt_vec3 v[3];
+    } triangle;
+    struct {
+      rt_mesh *mesh;
+    } mesh;
   };
 } rt_shape_desc;
 
@@ -194,10 +235,10 @@ typedef struct {
 typedef enum { RT_BACKGROUND_CONSTANT, RT_BACKGROUND_GRADIENT, RT_BACKGROUND_IMAGE } rt_background_kind;
 typedef struct {
   rt_background_kind kind;
-  rt_rgb top, bottom;  /* constant: top; gradient: linear in the direction's y from bottom (-1) to top (+1) */
-  rt_image *image;     /* latitude-longitude: u = 1/2 + atan2(x, -z) / 2 pi, v from +y down */
-  float scale;         /* multiplies the image */
-  float rotate;        /* degrees about +y, of the image against the world */
+  rt_rgb top, bottom; /* constant: top; gradient: linear in the direction's y from bottom (-1) to top (+1) */
+  rt_image *image;    /* latitude-longitude: u = 1/2 + atan2(x, -z) / 2 pi, v from +y down */
+  float scale;        /* multiplies the image */
+  float rotate;       /* degrees about +y, of the image against the world */
 } rt_background_desc;
 
 typedef enum { RT_CAMERA_PERSPECTIVE, RT_CAMERA_ORTHOGRAPHIC } rt_camera_kind;
@@ -214,8 +255,8 @@ rt_status rt_scene_new(rt_scene **out, rt_error *err);
 rt_scene *rt_scene_ref(rt_scene *scene);
 void rt_scene_free(rt_scene *scene);
 
-/* Building. Ids count from 0. Group 0 is there from the start: it is the world. A group may be placed in any later one, in as
- * many places as wanted; nesting deeper than 8 is RT_BAD_DATA. */
+/* Building. Ids count from 0. Group 0 is there from the start: it is the world. A group may be placed in any later
+ * one, in as many places as wanted; nesting deeper than 8 is RT_BAD_DATA. */
 rt_status rt_scene_texture(rt_scene *scene, const rt_texture_desc *desc, uint32_t *id, rt_error *err);
 rt_status rt_scene_material(rt_scene *scene, const rt_material_desc *desc, uint32_t *id, rt_error *err);
 rt_status rt_scene_group(rt_scene *scene, uint32_t *id, rt_error *err);
@@ -232,8 +273,8 @@ typedef struct {
   uint64_t triangles, placed_triangles; /* stored once; as rays meet them */
   uint64_t placed_primitives;           /* triangles, spheres, disks, planes and cylinders as rays meet them */
   uint64_t lights, materials, textures;
-  rt_bounds bounds;                     /* of what is finite */
-  size_t bytes;                         /* geometry, trees, images */
+  rt_bounds bounds; /* of what is finite */
+  size_t bytes;     /* geometry, trees, images */
   double build_seconds;
 } rt_scene_info;
 void rt_scene_describe(const rt_scene *scene, rt_scene_info *out);
@@ -241,15 +282,16 @@ void rt_scene_describe(const rt_scene *scene, rt_scene_info *out);
 void rt_scene_hash(const rt_scene *scene, char hex[65]);
 
 typedef struct {
-  float t;           /* in lengths of `direction` */
+  float t;                               /* in lengths of `direction` */
   rt_vec3 point, normal, shading_normal; /* outward, unit */
   float u, v;
   uint32_t material;
-  const char *name;  /* the shape's, or its nearest named ancestor's; NULL when none has one */
-  uint64_t ordinal;  /* of the primitive, in depth-first order of the scene */
+  const char *name; /* the shape's, or its nearest named ancestor's; NULL when none has one */
+  uint64_t ordinal; /* of the primitive, in depth-first order of the scene */
 } rt_scene_hit;
 /* The nearest hit with t in (tnear, tfar]. False when there is none. */
-bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction, float tnear, float tfar, rt_scene_hit *hit);
+bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction, float tnear, float tfar,
+                        rt_scene_hit *hit);
 
 /* ---- Rendering --------------------------------------------------------------------------------------------------- */
 
@@ -260,14 +302,14 @@ typedef enum { RT_FILTER_BOX, RT_FILTER_GAUSSIAN, RT_FILTER_BLACKMAN_HARRIS } rt
 
 typedef struct {
   int width, height;
-  int crop[4];                          /* x0, y0, x1, y1, half open, pixels */
-  uint32_t sample_begin, sample_end;    /* half open */
-  int threads;                          /* at least 1 */
+  int crop[4];                       /* x0, y0, x1, y1, half open, pixels */
+  uint32_t sample_begin, sample_end; /* half open */
+  int threads;                       /* at least 1 */
   uint32_t seed;
-  uint32_t max_depth;                   /* bounces; 0 is emission alone */
+  uint32_t max_depth; /* bounces; 0 is emission alone */
   rt_filter filter;
-  float clamp_indirect;                 /* largest radiance of a sample's indirect part; 0: off */
-  bool transparent;                     /* the background is alpha 0 to the camera */
+  float clamp_indirect; /* largest radiance of a sample's indirect part; 0: off */
+  bool transparent;     /* the background is alpha 0 to the camera */
 } rt_render_settings;
 #define RT_RENDER_SETTINGS_INIT                                                                                        \
   { 800, 600, {0, 0, 800, 600}, 0, 64, 1, 0, 16, RT_FILTER_BLACKMAN_HARRIS, 0.0f, false }
@@ -276,10 +318,10 @@ typedef struct {
   bool done;               /* every sample is taken, or the job was stopped */
   uint64_t samples, total; /* pixel samples taken, of how many */
   uint64_t rays;
-  double seconds;          /* since the start */
-  double noise;            /* estimate of the relative standard error of a pixel, root mean square; < 0: not known yet */
-  uint64_t not_finite;     /* samples dropped because they were NaN or infinite */
-  uint64_t overflow;       /* samples that were too bright for the film, clamped */
+  double seconds;      /* since the start */
+  double noise;        /* estimate of the relative standard error of a pixel, root mean square; < 0: not known yet */
+  uint64_t not_finite; /* samples dropped because they were NaN or infinite */
+  uint64_t overflow;   /* samples that were too bright for the film, clamped */
 } rt_progress;
 
 typedef struct rt_job rt_job;
@@ -290,8 +332,8 @@ bool rt_job_wait(rt_job *job, double seconds);
 void rt_job_progress(rt_job *job, rt_progress *out);
 /* Asks the threads to stop; they do within some milliseconds. What is in the film stays. */
 void rt_job_stop(rt_job *job);
-/* The film so far: RGB, or RGBA (premultiplied) when transparent; the crop's size. Exact: depends on the set of samples that
- * the film holds alone. */
+/* The film so far: RGB, or RGBA (premultiplied) when transparent; the crop's size. Exact: depends on the set of
+ * samples that the film holds alone. */
 rt_status rt_job_image(rt_job *job, rt_image **out, rt_error *err);
 void rt_job_free(rt_job *job); /* stops it and waits for its threads */
 

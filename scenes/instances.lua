@@ -1,10 +1,11 @@
--- Ten thousand cushions on two crossing ripples. One cushion is in memory, a mesh made by a formula; the field is 10,000
--- instances of it, each carried up by the wave and tilted as the wave is there.
+-- Ten thousand cushions on two crossing ripples. One cushion is in memory, a mesh made by a formula; the field is
+-- 10,000 instances of it, each carried up by the wave and tilted as the wave is there.
 local rt = require "rtlua"
 
 local SIDE = 100 -- cushions along a side
 
--- A superellipsoid between a ball and a cube, with half a unit to each side: powers of sines and cosines, the signs kept.
+-- A superellipsoid between a ball and a cube, with half a unit to each side: powers of sines and cosines, the signs
+-- kept.
 local function cushion()
   local ABOUT, DOWN, SOFT = 48, 24, 0.5
   local function power(x, e) return x < 0 and -math.pow(-x, e) or math.pow(x, e) end

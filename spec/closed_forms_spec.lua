@@ -1,58 +1,62 @@
--- Rendered radiance against closed forms. Each figure has its derivation beside it; a camera with a tiny field of view reads the radiance
--- of one point.
+-- Rendered radiance against closed forms. Each figure has its derivation beside it; a camera with a tiny field of
+-- view reads the radiance of one point.
 
 local rt = require "rtlua"
 local estimate = require "spec.support.estimate"
 
 local function look_at(point, from, more)
-  local camera = { from = from, to = point, fov = .01 }
-  for k, v in pairs(more or {}) do camera[k] = v end
+  local camera = { from = from, to = point, fov = 0.01 }
+  for k, v in pairs(more or {}) do
+    camera[k] = v
+  end
   return rt.camera(camera)
 end
 
 describe("a closed box that emits 1 and reflects a", function()
   local function box(albedo)
     return rt.scene {
-      camera = rt.camera { from = { .2, .1, 0 }, to = { 0, 0, 1 }, fov = 60 },
+      camera = rt.camera { from = { 0.2, 0.1, 0 }, to = { 0, 0, 1 }, fov = 60 },
       rt.box { min = { -1, -1, -1 }, max = { 1, 1, 1 }, material = rt.diffuse { color = albedo, emission = 1 } },
     }
   end
 
   -- L = 1 + a L everywhere.
-  for _, case in ipairs { { .5, 64 }, { .8, 128 }, { .9, 256 } } do
+  for _, case in ipairs { { 0.5, 64 }, { 0.8, 128 }, { 0.9, 256 } } do
     local albedo, spp = table.unpack(case)
-    it(("has radiance 1 / (1 - %g)"):format(albedo), function()
-      estimate.matches(1 / (1 - albedo), box(albedo), { spp = spp })
-    end)
+    it(
+      ("has radiance 1 / (1 - %g)"):format(albedo),
+      function() estimate.matches(1 / (1 - albedo), box(albedo), { spp = spp }) end
+    )
   end
 
   -- n bounces: the geometric series cut off behind a^n.
   for depth, expected in pairs { [0] = 1, 1.8, 2.44, 2.952, 3.3616 } do
-    it(("has radiance %g with at most %d bounces"):format(expected, depth), function()
-      estimate.matches(expected, box(.8), { max_depth = depth })
-    end)
+    it(
+      ("has radiance %g with at most %d bounces"):format(expected, depth),
+      function() estimate.matches(expected, box(0.8), { max_depth = depth }) end
+    )
   end
 end)
 
 describe("a floor below a sphere light", function()
-  -- A sphere of radiance L and radius r at distance d gives a surface the irradiance pi L (r / d)^2 cos(theta): that of a point source, since
-  -- none of it is below the horizon. The floor's radiance is albedo / pi times it.
+  -- A sphere of radiance L and radius r at distance d gives a surface the irradiance pi L (r / d)^2 cos(theta): that
+  -- of a point source, since none of it is below the horizon. The floor's radiance is albedo / pi times it.
   local function scene(x)
     return rt.scene {
       camera = look_at({ x, 0, 0 }, { x + 1, 1, 1 }),
-      rt.plane { point = { 0, 0, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = .5 } },
+      rt.plane { point = { 0, 0, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = 0.5 } },
       rt.sphere { center = { 0, 3, 0 }, radius = 1, material = rt.light { radiance = 10 } },
     }
   end
 
-  it("has .5555556 straight below: .5 * 10 / 9", function() estimate.matches(.5 * 10 / 9, scene(0)) end)
-  it("has .12 four units aside: .5 * 10 / 25 * 3/5", function() estimate.matches(.12, scene(4)) end)
+  it("has .5555556 straight below: .5 * 10 / 9", function() estimate.matches(0.5 * 10 / 9, scene(0)) end)
+  it("has .12 four units aside: .5 * 10 / 25 * 3/5", function() estimate.matches(0.12, scene(4)) end)
 end)
 
 describe("a floor below a disk light", function()
-  -- Irradiance from a parallel disk (R) at height h, at distance s from its axis: with Z = 1 + (h^2 + R^2) / s^2... in closed form
-  -- E = pi L / 2 (1 - (s^2 + h^2 - R^2) / sqrt((s^2 + h^2 + R^2)^2 - 4 R^2 s^2)).
-  local L, R, h, albedo = 5, 2, 3, .8
+  -- Irradiance from a parallel disk (R) at height h, at distance s from its axis: with Z = 1 + (h^2 + R^2) / s^2...
+  -- in closed form E = pi L / 2 (1 - (s^2 + h^2 - R^2) / sqrt((s^2 + h^2 + R^2)^2 - 4 R^2 s^2)).
+  local L, R, h, albedo = 5, 2, 3, 0.8
   local function expected(s)
     return albedo * L / 2 * (1 - (s * s + h * h - R * R) / math.sqrt((s * s + h * h + R * R) ^ 2 - 4 * R * R * s * s))
   end
@@ -64,7 +68,7 @@ describe("a floor below a disk light", function()
     }
   end
 
-  for s, figure in pairs { [0] = 1.2307692, [2.5] = .6321177 } do
+  for s, figure in pairs { [0] = 1.2307692, [2.5] = 0.6321177 } do
     it(("has %g at %g from the axis"):format(figure, s), function()
       assert(math.abs(expected(s) - figure) < 1e-7)
       estimate.matches(figure, scene(s), { spp = 256 })
@@ -73,9 +77,10 @@ describe("a floor below a disk light", function()
 end)
 
 describe("a floor below a quad light", function()
-  -- Irradiance from a parallel rectangle a by b at height h, below its corner: L / 2 (A atan(B / sqrt...)...), the configuration factor
-  -- of a corner: F = 1 / (2 pi) (X / sqrt(1 + X^2) atan(Y / sqrt(1 + X^2)) + Y / sqrt(1 + Y^2) atan(X / sqrt(1 + Y^2))), X = a / h, Y = b / h.
-  local L, h, albedo = 4, 1.5, .7
+  -- Irradiance from a parallel rectangle a by b at height h, below its corner: L / 2 (A atan(B / sqrt...)...), the
+  -- configuration factor of a corner: F = 1 / (2 pi) (X / sqrt(1 + X^2) atan(Y / sqrt(1 + X^2)) + Y / sqrt(1 + Y^2)
+  -- atan(X / sqrt(1 + Y^2))), X = a / h, Y = b / h.
+  local L, h, albedo = 4, 1.5, 0.7
   local function corner(a, b)
     local X, Y = a / h, b / h
     local p, q = math.sqrt(1 + X * X), math.sqrt(1 + Y * Y)
@@ -85,17 +90,17 @@ describe("a floor below a quad light", function()
     return rt.scene {
       camera = look_at({ x, 0, z }, { x + 1, 1, z + 1 }),
       rt.plane { point = { 0, 0, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = albedo } },
-      rt.quad { { -1, h, -.5 }, { 1, h, -.5 }, { 1, h, .5 }, { -1, h, .5 }, material = rt.light { radiance = L } },
+      rt.quad { { -1, h, -0.5 }, { 1, h, -0.5 }, { 1, h, 0.5 }, { -1, h, 0.5 }, material = rt.light { radiance = L } },
     }
   end
 
   it("has .5853995 below its centre: four corners of a quarter each", function()
-    assert(math.abs(4 * albedo * L * corner(1, .5) - .5853995) < 1e-7)
-    estimate.matches(.5853995, scene(0, 0), { spp = 256 })
+    assert(math.abs(4 * albedo * L * corner(1, 0.5) - 0.5853995) < 1e-7)
+    estimate.matches(0.5853995, scene(0, 0), { spp = 256 })
   end)
   it("has .3426071 below its corner", function()
-    assert(math.abs(albedo * L * corner(2, 1) - .3426071) < 1e-7)
-    estimate.matches(.3426071, scene(1, .5), { spp = 256 })
+    assert(math.abs(albedo * L * corner(2, 1) - 0.3426071) < 1e-7)
+    estimate.matches(0.3426071, scene(1, 0.5), { spp = 256 })
   end)
 end)
 
@@ -104,17 +109,23 @@ describe("a glass slab of index 1.5", function()
   local function scene(degrees)
     local a = math.rad(degrees)
     return rt.scene {
-      camera = rt.camera { from = { 20 * math.sin(a), 0, 20 * math.cos(a) }, to = { 0, 0, 0 }, fov = .01 },
+      camera = rt.camera { from = { 20 * math.sin(a), 0, 20 * math.cos(a) }, to = { 0, 0, 0 }, fov = 0.01 },
       rt.box { min = { -500, -500, -1 }, max = { 500, 500, 0 }, material = rt.glass { ior = 1.5 } },
       rt.quad {
-        { -1000, -1000, -5 }, { 1000, -1000, -5 }, { 1000, 1000, -5 }, { -1000, 1000, -5 },
+        { -1000, -1000, -5 },
+        { 1000, -1000, -5 },
+        { 1000, 1000, -5 },
+        { -1000, 1000, -5 },
         material = rt.light { radiance = 1 },
       },
     }
   end
 
-  it("transmits .9230769 at 0 degrees: R = .04", function() estimate.matches(.96 / 1.04, scene(0), { spp = 256 }) end)
-  it("transmits .8362325 at 60 degrees: R = .0891867", function() estimate.matches(.8362325, scene(60), { spp = 512 }) end)
+  it("transmits .9230769 at 0 degrees: R = .04", function() estimate.matches(0.96 / 1.04, scene(0), { spp = 256 }) end)
+  it(
+    "transmits .8362325 at 60 degrees: R = .0891867",
+    function() estimate.matches(0.8362325, scene(60), { spp = 512 }) end
+  )
 end)
 
 describe("a smooth glass object in a uniform environment", function()
@@ -126,7 +137,7 @@ describe("a smooth glass object in a uniform environment", function()
     for j = 0, NV - 1 do
       local u, v = 2 * math.pi * i / NU, 2 * math.pi * j / NV
       local n = { math.cos(v) * math.cos(u), math.sin(v), math.cos(v) * math.sin(u) }
-      vertices[#vertices + 1] = { math.cos(u) + .4 * n[1], .4 * n[2], math.sin(u) + .4 * n[3] }
+      vertices[#vertices + 1] = { math.cos(u) + 0.4 * n[1], 0.4 * n[2], math.sin(u) + 0.4 * n[3] }
       normals[#normals + 1] = n
       local function id(a, b) return (a % NU) * NV + b % NV + 1 end
       indices[#indices + 1] = { id(i, j), id(i, j + 1), id(i + 1, j + 1) }
@@ -135,21 +146,22 @@ describe("a smooth glass object in a uniform environment", function()
   end
   local shapes = {
     sphere = rt.sphere { center = { 0, 0, 0 }, radius = 1, material = glass },
-    box = rt.box { min = { -1, -.5, -1 }, max = { 1, .5, 1 }, material = glass, rotate = { { 1, 2, 3 }, 40 } },
-    cylinder = rt.cylinder { from = { 0, -1, 0 }, to = { 0, 1, 0 }, radius = .6, caps = true, material = glass },
+    box = rt.box { min = { -1, -0.5, -1 }, max = { 1, 0.5, 1 }, material = glass, rotate = { { 1, 2, 3 }, 40 } },
+    cylinder = rt.cylinder { from = { 0, -1, 0 }, to = { 0, 1, 0 }, radius = 0.6, caps = true, material = glass },
     torus = rt.mesh { vertices = vertices, normals = normals, indices = indices, material = glass },
   }
   for name, shape in pairs(shapes) do
     it(("is invisible: a %s"):format(name), function()
-      local scene = rt.scene { camera = rt.camera { from = { 1, 2, 4 }, to = { 0, 0, 0 }, fov = 40 }, background = 1, shape }
+      local scene =
+        rt.scene { camera = rt.camera { from = { 1, 2, 4 }, to = { 0, 0, 0 }, fov = 40 }, background = 1, shape }
       estimate.matches(1, scene, { spp = 16 })
     end)
   end
 end)
 
 describe("a white Lambert sphere in sunlight", function()
-  -- Chandrasekhar's Lambert sphere: geometric albedo 2/3, so that the mean radiance over the disk is E / pi * 2/3 * phase, with
-  -- phase(a) = (sin a + (pi - a) cos a) / pi: 1 at 0 and 1 / pi at 90 degrees.
+  -- Chandrasekhar's Lambert sphere: geometric albedo 2/3, so that the mean radiance over the disk is E / pi * 2/3 *
+  -- phase, with phase(a) = (sin a + (pi - a) cos a) / pi: 1 at 0 and 1 / pi at 90 degrees.
   local function scene(sun, distance)
     return rt.scene {
       camera = distance and rt.camera { from = { 0, 0, distance }, to = { 0, 0, 0 }, fov = 120 / distance }
@@ -159,19 +171,25 @@ describe("a white Lambert sphere in sunlight", function()
     }
   end
 
-  it("has .2122066 on average at full phase", function()
-    estimate.matches(2 / 3 / math.pi, scene { 0, 0, 1 }, { transparent = true })
-  end)
-  it("has .2123657 on average at full phase from 1,000 radii: 1 / (2 pi D) more, since the rays turn towards the limb", function()
-    estimate.matches(2 / 3 / math.pi + 1 / (2 * math.pi * 1000), scene({ 0, 0, 1 }, 1000), { transparent = true })
-  end)
-  it("has .0675475 on average at phase 90", function()
-    estimate.matches(2 / 3 / math.pi / math.pi, scene { 1, 0, 0 }, { transparent = true, spp = 128 })
-  end)
+  it(
+    "has .2122066 on average at full phase",
+    function() estimate.matches(2 / 3 / math.pi, scene { 0, 0, 1 }, { transparent = true }) end
+  )
+  it(
+    "has .2123657 on average at full phase from 1,000 radii: 1 / (2 pi D) more, since the rays turn towards the limb",
+    function()
+      estimate.matches(2 / 3 / math.pi + 1 / (2 * math.pi * 1000), scene({ 0, 0, 1 }, 1000), { transparent = true })
+    end
+  )
+  it(
+    "has .0675475 on average at phase 90",
+    function() estimate.matches(2 / 3 / math.pi / math.pi, scene { 1, 0, 0 }, { transparent = true, spp = 128 }) end
+  )
 end)
 
 describe("form factors", function()
-  -- The receiver is white, so that its radiance over the emitter's is the form factor. The emitter is hidden from the camera, which looks through it.
+  -- The receiver is white, so that its radiance over the emitter's is the form factor. The emitter is hidden from the
+  -- camera, which looks through it.
   local white, lamp = rt.diffuse { color = 1 }, rt.light { radiance = 1 }
   local options = { transparent = true, spp = 128 }
 
@@ -188,17 +206,17 @@ describe("form factors", function()
   -- Faces of a cube (Howell's catalogue, C-11 and C-14).
   local function face(emitter)
     return rt.scene {
-      camera = rt.camera { type = "orthographic", from = { .5, .5, 5 }, to = { .5, .5, 0 }, height = 1.1 },
+      camera = rt.camera { type = "orthographic", from = { 0.5, 0.5, 5 }, to = { 0.5, 0.5, 0 }, height = 1.1 },
       rt.quad { { 0, 0, 0 }, { 1, 0, 0 }, { 1, 1, 0 }, { 0, 1, 0 }, material = white },
       emitter,
     }
   end
   it("between opposite faces of a cube is .1998249", function()
     local scene = face(rt.quad { { 0, 0, 1 }, { 0, 1, 1 }, { 1, 1, 1 }, { 1, 0, 1 }, material = lamp, visible = false })
-    estimate.matches(.1998249, scene, options)
+    estimate.matches(0.1998249, scene, options)
   end)
   it("between adjacent faces of a cube is .2000438", function()
     local scene = face(rt.quad { { 0, 0, 0 }, { 0, 1, 0 }, { 0, 1, 1 }, { 0, 0, 1 }, material = lamp, visible = false })
-    estimate.matches(.2000438, scene, { transparent = true, spp = 256 })
+    estimate.matches(0.2000438, scene, { transparent = true, spp = 256 })
   end)
 end)

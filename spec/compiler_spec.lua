@@ -32,8 +32,14 @@ local function build_and_run(name, source)
   local dir <close> = folder.new()
   dir:write("a.c", source)
   for _, level in ipairs { "-O2", "-O3" } do
-    local command = ("%s -std=gnu11 %s -march=native %s -o '%s/a' '%s/a.c' && '%s/a'"):format(os.getenv "CC" or "cc", level, flags, dir.path,
-      dir.path, dir.path)
+    local command = ("%s -std=gnu11 %s -march=native %s -o '%s/a' '%s/a.c' && '%s/a'"):format(
+      os.getenv "CC" or "cc",
+      level,
+      flags,
+      dir.path,
+      dir.path,
+      dir.path
+    )
     assert.is_true(os.execute(command), name .. " with " .. command)
   end
 end

@@ -15,7 +15,7 @@ local function ulps(a, b)
 end
 
 local function log_uniform(low, high) return 2 ^ (low + (high - low) * math.random()) end
-local function either_sign(x) return math.random() < .5 and -x or x end
+local function either_sign(x) return math.random() < 0.5 and -x or x end
 
 local cases = {
   sin = function() return either_sign(log_uniform(-40, 60)) end,
@@ -37,7 +37,9 @@ describe("an elementary function", function()
       for _ = 1, estimate.samples(200000) do
         local x, y = arguments()
         local ours, theirs = elementary[name](x, y), stock[name](x, y)
-        if ulps(ours, theirs) > 2 then error(("%s(%.17g, %s) = %.17g, the C library says %.17g"):format(name, x, y, ours, theirs)) end
+        if ulps(ours, theirs) > 2 then
+          error(("%s(%.17g, %s) = %.17g, the C library says %.17g"):format(name, x, y, ours, theirs))
+        end
       end
     end)
   end
@@ -45,20 +47,40 @@ describe("an elementary function", function()
   it("has the values of C11 annex F at zeros, infinities and NaN", function()
     local inf, nan = math.huge, 0 / 0
     for name, xs in pairs {
-      sin = { 0.0, -0.0, inf, nan }, cos = { 0.0, inf, nan }, tan = { 0.0, -0.0, inf }, asin = { 0.0, 1, -1, 2 }, acos = { 1, -1, 2 },
-      exp = { 0, inf, -inf, nan, 710, -746 }, log = { 0.0, 1, inf, -1, nan },
+      sin = { 0.0, -0.0, inf, nan },
+      cos = { 0.0, inf, nan },
+      tan = { 0.0, -0.0, inf },
+      asin = { 0.0, 1, -1, 2 },
+      acos = { 1, -1, 2 },
+      exp = { 0, inf, -inf, nan, 710, -746 },
+      log = { 0.0, 1, inf, -1, nan },
     } do
-      for _, x in ipairs(xs) do assert.equal(0, ulps(elementary[name](x), stock[name](x)), name .. " of " .. x) end
+      for _, x in ipairs(xs) do
+        assert.equal(0, ulps(elementary[name](x), stock[name](x)), name .. " of " .. x)
+      end
     end
-    for _, p in ipairs { { 0, 0 }, { inf, 0 }, { -2, 3 }, { -2, .5 }, { 0, -1 }, { -0.0, -3 }, { 2, inf }, { .5, -inf }, { -1, inf } } do
+    for _, p in ipairs {
+      { 0, 0 },
+      { inf, 0 },
+      { -2, 3 },
+      { -2, 0.5 },
+      { 0, -1 },
+      { -0.0, -3 },
+      { 2, inf },
+      { 0.5, -inf },
+      { -1, inf },
+    } do
       assert.equal(0, ulps(elementary.pow(p[1], p[2]), p[1] ^ p[2]), ("pow(%g, %g)"):format(p[1], p[2]))
     end
     for _, y in ipairs { 0.0, -0.0, 1, -1, inf, -inf } do
-      for _, x in ipairs { 0.0, -0.0, 1, -1, inf, -inf } do assert.equal(0, ulps(elementary.atan(y, x), math.atan(y, x))) end
+      for _, x in ipairs { 0.0, -0.0, 1, -1, inf, -inf } do
+        assert.equal(0, ulps(elementary.atan(y, x), math.atan(y, x)))
+      end
     end
   end)
 
-  -- Digests of many results: they differ where a compiler fuses or reorders, so that gcc's and clang's builds are compared by the same number.
+  -- Digests of many results: they differ where a compiler fuses or reorders, so that gcc's and clang's builds are
+  -- compared by the same number.
   it("gives the bits that it gave when it was written", function()
     math.randomseed(7)
     local bytes = {}
@@ -69,7 +91,9 @@ describe("an elementary function", function()
         if name == "asin" or name == "acos" then x = x / 16 end
         if name == "log" or name == "pow" then x = math.abs(x) + 2 ^ -20 end
         bytes[#bytes + 1] = string.pack("<d", elementary[name](x, y))
-        if i % 4 == 0 then bytes[#bytes + 1] = string.pack("<f", probe.single("exp", x / 2)) .. string.pack("<f", probe.single("sin", x)) end
+        if i % 4 == 0 then
+          bytes[#bytes + 1] = string.pack("<f", probe.single("exp", x / 2)) .. string.pack("<f", probe.single("sin", x))
+        end
       end
     end
     assert.equal("2d4ce9cfa5fae63a581e18ffd9d0f0de4bf4ef661de70cb6e323ec23a3b6e028", probe.sha256(table.concat(bytes)))

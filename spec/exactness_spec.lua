@@ -54,7 +54,9 @@ describe("a picture", function()
     local a, b = rt.image.load(whole), rt.image.load(crop)
     assert.same({ 22, 13 }, { b.width, b.height })
     for y = 0, b.height - 1 do
-      for x = 0, b.width - 1 do assert.same(a:pixel(x + 7, y + 5), b:pixel(x, y)) end
+      for x = 0, b.width - 1 do
+        assert.same(a:pixel(x + 7, y + 5), b:pixel(x, y))
+      end
     end
   end)
 
@@ -65,8 +67,18 @@ describe("a picture", function()
         if type(v) == "number" then return s * v end
         return { s * v[1], s * v[2], s * v[3] }
       end
-      local lengths = { center = true, radius = true, from = true, to = true, focus = true, aperture = true, [1] = true, [2] = true,
-        [3] = true, [4] = true }
+      local lengths = {
+        center = true,
+        radius = true,
+        from = true,
+        to = true,
+        focus = true,
+        aperture = true,
+        [1] = true,
+        [2] = true,
+        [3] = true,
+        [4] = true,
+      }
       local grown = {}
       for _, name in ipairs { "camera", "quad", "sphere" } do
         grown[name] = function(fields)
@@ -107,9 +119,13 @@ describe("the film's sums", function()
   it("do not depend on order", function()
     math.randomseed(1)
     local values = {}
-    for i = 1, 10000 do values[i] = 10 ^ (24 * math.random() - 12) end
+    for i = 1, 10000 do
+      values[i] = 10 ^ (24 * math.random() - 12)
+    end
     local mean = probe.fixed_mean(values)
-    for _ = 1, 10 do assert.equal(mean, probe.fixed_mean(shuffled(values))) end
+    for _ = 1, 10 do
+      assert.equal(mean, probe.fixed_mean(shuffled(values)))
+    end
   end)
 
   it("have a relative error below 2^-23 for radiances from 1e-12 to 1e12", function()
@@ -142,8 +158,10 @@ describe("SHA-256", function()
   it("gives NIST's digests", function()
     assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", probe.sha256 "abc")
     assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", probe.sha256 "")
-    assert.equal("248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
-      probe.sha256 "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
+    assert.equal(
+      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+      probe.sha256 "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"
+    )
     assert.equal("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", probe.sha256(("a"):rep(1000000)))
   end)
 end)

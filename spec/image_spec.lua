@@ -32,16 +32,18 @@ describe("a PFM file", function()
     assert(image:save(dir.path .. "/a.pfm"))
     local back = assert(images.load(dir.path .. "/a.pfm"))
     for y = 0, 6 do
-      for x = 0, 12 do assert.same(image:pixel(x, y), back:pixel(x, y)) end
+      for x = 0, 12 do
+        assert.same(image:pixel(x, y), back:pixel(x, y))
+      end
     end
   end)
 
   it("has its rows from bottom to top, in either byte order", function()
     for _, case in ipairs { { "<", "-1.0" }, { ">", "1.0" } } do
-      dir:write("a.pfm", "Pf\n1 2\n" .. case[2] .. "\n" .. string.pack(case[1] .. "ff", .25, .5))
+      dir:write("a.pfm", "Pf\n1 2\n" .. case[2] .. "\n" .. string.pack(case[1] .. "ff", 0.25, 0.5))
       local image = assert(images.load(dir.path .. "/a.pfm"))
-      assert.equal(.5, image:pixel(0, 0)[1])
-      assert.equal(.25, image:pixel(0, 1)[1])
+      assert.equal(0.5, image:pixel(0, 0)[1])
+      assert.equal(0.25, image:pixel(0, 1)[1])
     end
   end)
 end)
@@ -55,7 +57,9 @@ describe("a Radiance HDR file", function()
       for x = 0, 39 do
         local a, b = image:pixel(x, y), back:pixel(x, y)
         local largest = math.max(table.unpack(a))
-        for c = 1, 3 do assert.near(a[c], b[c], largest / 128) end
+        for c = 1, 3 do
+          assert.near(a[c], b[c], largest / 128)
+        end
       end
     end
   end)
@@ -79,12 +83,14 @@ describe("a PNG file", function()
     -- Linear values of the encoded 0, 64, 128, 188 (about half the light) and 255.
     for x, encoded in ipairs { 0, 64, 128, 188, 255 } do
       local v = encoded / 255
-      local linear = v <= .04045 and v / 12.92 or ((v + .055) / 1.055) ^ 2.4
+      local linear = v <= 0.04045 and v / 12.92 or ((v + 0.055) / 1.055) ^ 2.4
       image:set(x - 1, 0, { linear, linear, linear })
     end
     assert(image:save(dir.path .. "/a.png"))
     local raw = assert(images.load(dir.path .. "/a.png", true))
-    for x, encoded in ipairs { 0, 64, 128, 188, 255 } do assert.near(encoded / 255, raw:pixel(x - 1, 0)[1], 1e-6) end
+    for x, encoded in ipairs { 0, 64, 128, 188, 255 } do
+      assert.near(encoded / 255, raw:pixel(x - 1, 0)[1], 1e-6)
+    end
     local decoded = assert(images.load(dir.path .. "/a.png"))
     assert.near(image:pixel(2, 0)[1], decoded:pixel(2, 0)[1], 1e-5)
   end)
@@ -92,7 +98,7 @@ describe("a PNG file", function()
   it("clips what is brighter than white, and NaN is black", function()
     local image = images.new(3, 1, 3)
     image:set(0, 0, { 7, -1, 0 / 0 })
-    image:set(1, 0, { math.huge, .5, -math.huge })
+    image:set(1, 0, { math.huge, 0.5, -math.huge })
     assert(image:save(dir.path .. "/a.png"))
     local raw = assert(images.load(dir.path .. "/a.png", true))
     assert.same({ 1, 0, 0 }, raw:pixel(0, 0))
@@ -101,10 +107,12 @@ describe("a PNG file", function()
 
   it("holds straight alpha, whose colour memory multiplies", function()
     local image = images.new(1, 1, 4)
-    image:set(0, 0, { .25, .1, 0, .5 })
+    image:set(0, 0, { 0.25, 0.1, 0, 0.5 })
     assert(image:save(dir.path .. "/a.png", { bits = 16 }))
     local back = assert(images.load(dir.path .. "/a.png")):pixel(0, 0)
-    for c, expected in ipairs { .25, .1, 0, .5 } do assert.near(expected, back[c], 1e-4) end
+    for c, expected in ipairs { 0.25, 0.1, 0, 0.5 } do
+      assert.near(expected, back[c], 1e-4)
+    end
   end)
 
   it("survives any byte that is wrong", function()
@@ -138,27 +146,27 @@ describe("tone mapping", function()
         assert.near(r, b, 1e-3)
         last = r
       end
-      assert.is_true(last > .95)
+      assert.is_true(last > 0.95)
     end)
   end
 
   it("follows exposure in stops", function()
     local image = images.new(1, 1, 3)
-    image:set(0, 0, { .1, .1, .1 })
+    image:set(0, 0, { 0.1, 0.1, 0.1 })
     assert(image:save(dir.path .. "/a.png", { exposure = 1, bits = 16 }))
-    assert.near(.2, assert(images.load(dir.path .. "/a.png")):pixel(0, 0)[1], 1e-4)
+    assert.near(0.2, assert(images.load(dir.path .. "/a.png")):pixel(0, 0)[1], 1e-4)
   end)
 end)
 
 describe("the difference of two images", function()
   it("has the metrics of their definitions", function()
     local a, b = images.new(2, 1, 3), images.new(2, 1, 3)
-    a:set(0, 0, { .5, .5, .5 })
-    b:set(0, 0, { .4, .5, .5 })
+    a:set(0, 0, { 0.5, 0.5, 0.5 })
+    b:set(0, 0, { 0.4, 0.5, 0.5 })
     local d = images.compare(a, b)
     -- One of six values differs by .1 where the reference is .4.
-    assert.near(.01 / 6, d.mse, 1e-8)
-    assert.near(.01 / (.16 + .01) / 6, d.relmse, 1e-7)
+    assert.near(0.01 / 6, d.mse, 1e-8)
+    assert.near(0.01 / (0.16 + 0.01) / 6, d.relmse, 1e-7)
     assert.equal(math.huge, images.compare(a, a).psnr)
   end)
 end)

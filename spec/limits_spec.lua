@@ -9,14 +9,17 @@ local LOOPS = {
   ["a pcall loop"] = "while true do pcall(error) end",
   ["a loop inside a pcall loop"] = "while true do pcall(function() while true do end end) end",
   ["an xpcall loop"] = "while true do xpcall(function() while true do end end, function() end) end",
-  ["a coroutine"] = "local f = coroutine.wrap(function() while true do coroutine.yield() end end) while true do f() end",
-  ["a loop in a coroutine in a pcall loop"] =
-    "while true do pcall(coroutine.wrap(function() while true do end end)) end",
+  ["a coroutine"] = [[local f = coroutine.wrap(function() while true do coroutine.yield() end end)
+    while true do f() end]],
+  ["a loop in a coroutine in a pcall loop"] = [[while true do
+    pcall(coroutine.wrap(function() while true do end end))
+  end]],
   ["string.rep"] = 'while true do pcall(string.rep, "x", 1 << 30) end',
   ["one endless string.rep"] = 'local s = ("x"):rep(1 << 40)',
   ["a pathological string.find"] = 'string.find(("a"):rep(40), (".-"):rep(40) .. "b")',
-  ["a pathological string.find in a pcall loop"] =
-    'while true do pcall(string.find, ("a"):rep(40), (".-"):rep(40) .. "b") end',
+  ["a pathological string.find in a pcall loop"] = [[while true do
+    pcall(string.find, ("a"):rep(40), (".-"):rep(40) .. "b")
+  end]],
   ["a sort"] = "local t = {} for i = 1, 1e6 do t[i] = i % 7 end while true do table.sort(t) end",
   ["a closing value"] = "local x <close> = setmetatable({}, { __close = function() while true do end end })",
   ["deep recursion in a pcall loop"] = "local function f() return 1 + f() end while true do pcall(f) end",
@@ -36,7 +39,8 @@ for name, loop in pairs(LOOPS) do
   for _, verb in ipairs(ONLY_SANDBOXED[name] and { "render" } or { "render", "run" }) do
     describe(("%s under %s"):format(name, verb), function()
       local function arguments(...)
-        return verb == "render" and { "render", "scene.lua", ... } or { "scene.lua", ... }
+        if verb == "render" then return { "render", "scene.lua", ... } end
+        return { "scene.lua", ... }
       end
 
       -- One endless string.rep fails at once by itself: there is not so much memory.
@@ -47,7 +51,7 @@ for name, loop in pairs(LOOPS) do
           local result = timed(arguments("--time-limit", "1"), { cwd = dir.path })
           assert.equal(65, result.code, result.stderr)
           assert.truthy(result.stderr:find "^rtlua: [^\n]*time limit[^\n]*\n$", result.stderr)
-          assert.is_true(result.seconds < 1 + 2 + .5, ("took %.1f s"):format(result.seconds))
+          assert.is_true(result.seconds < 1 + 2 + 0.5, ("took %.1f s"):format(result.seconds))
           assert.same({ "scene.lua" }, dir:list())
         end)
         it("is ended by SIGINT with 130", function()
@@ -55,7 +59,7 @@ for name, loop in pairs(LOOPS) do
           dir:write("scene.lua", loop)
           local result = timed(arguments(), { cwd = dir.path, signal = "INT", after = 1 })
           assert.equal(130, result.code, result.stderr)
-          assert.is_true(result.seconds < 1 + 2 + .5, ("took %.1f s"):format(result.seconds))
+          assert.is_true(result.seconds < 1 + 2 + 0.5, ("took %.1f s"):format(result.seconds))
         end)
       else
         it("is answered with 65", function()
@@ -73,8 +77,10 @@ describe("a render", function()
     it(("that gets SIG%s writes the partial picture and exits %d within a second"):format(signal, code), function()
       local dir <close> = folder.new()
       local started = system.now()
-      local result = run.rtlua({ "scenes/cornell.lua", "--spp", "100000", "-o", dir.path .. "/a.png", "--quiet" },
-        { signal = signal, after = 2 })
+      local result = run.rtlua(
+        { "scenes/cornell.lua", "--spp", "100000", "-o", dir.path .. "/a.png", "--quiet" },
+        { signal = signal, after = 2 }
+      )
       assert.equal(code, result.code, result.stderr)
       assert.is_true(system.now() - started < 2 + 1.5)
       assert.equal("\137PNG", dir:read("a.png"):sub(1, 4))
@@ -84,7 +90,8 @@ describe("a render", function()
 
   it("that reaches --time-limit writes the best picture and exits 0", function()
     local dir <close> = folder.new()
-    local result = timed { "scenes/cornell.lua", "--spp", "100000", "-o", dir.path .. "/a.png", "--quiet", "--time-limit", "2" }
+    local result =
+      timed { "scenes/cornell.lua", "--spp", "100000", "-o", dir.path .. "/a.png", "--quiet", "--time-limit", "2" }
     assert.equal(0, result.code, result.stderr)
     assert.is_true(result.seconds < 4)
     assert.equal("\137PNG", dir:read("a.png"):sub(1, 4))

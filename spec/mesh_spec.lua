@@ -32,7 +32,9 @@ describe("an OBJ file", function()
   end)
 
   it("has texture coordinates and normals of its own, mixed and missing", function()
-    dir:write("a.obj", [[
+    dir:write(
+      "a.obj",
+      [[
 # a comment
 mtllib none.mtl
 o thing
@@ -48,27 +50,38 @@ s 1
 f 1/1/1 2/2/1 \
   3/3/1
 f 1//1 3 4
-]])
-    local hit = look(dir.path .. "/a.obj", .5, -.5)
-    assert.near(.75, hit.uv[1], 1e-6)
-    assert.near(.25, hit.uv[2], 1e-6)
+]]
+    )
+    local hit = look(dir.path .. "/a.obj", 0.5, -0.5)
+    assert.near(0.75, hit.uv[1], 1e-6)
+    assert.near(0.25, hit.uv[2], 1e-6)
     assert.same({ 0, 0, 1 }, { hit.normal[1], hit.normal[2], hit.normal[3] })
-    assert.truthy(look(dir.path .. "/a.obj", -.5, .5))
+    assert.truthy(look(dir.path .. "/a.obj", -0.5, 0.5))
   end)
 
   it("gives usemtl's names to the keys of materials", function()
     dir:write("a.obj", "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nusemtl red\nf 1 2 3\nusemtl blue\nf 1 3 4\n")
-    local scene = rt.scene { camera = rt.camera { from = { 0, 0, 5 }, to = { 0, 0, 0 }, fov = 40 },
-      rt.mesh { file = dir.path .. "/a.obj",
-        materials = { red = rt.light { radiance = 1, color = { 1, 0, 0 } }, blue = rt.light { radiance = 1, color = { 0, 0, 1 } } } } }
+    local scene = rt.scene {
+      camera = rt.camera { from = { 0, 0, 5 }, to = { 0, 0, 0 }, fov = 40 },
+      rt.mesh {
+        file = dir.path .. "/a.obj",
+        materials = {
+          red = rt.light { radiance = 1, color = { 1, 0, 0 } },
+          blue = rt.light { radiance = 1, color = { 0, 0, 1 } },
+        },
+      },
+    }
     local image = scene:render { size = { 8, 8 }, spp = 1, filter = "box" }
     assert.same({ 1, 0, 0 }, image:pixel(5, 5))
     assert.same({ 0, 0, 1 }, image:pixel(2, 2))
   end)
 
-  it("may have Windows line ends, no last newline and blanks", function()
-    assert.equal(1, assert(load("a.obj", "  v 0 0 0\r\nv\t1 0 0 \r\nv 0 1 0 1.0\r\n\r\nf 1 2 3")):triangles())
-  end)
+  it(
+    "may have Windows line ends, no last newline and blanks",
+    function()
+      assert.equal(1, assert(load("a.obj", "  v 0 0 0\r\nv\t1 0 0 \r\nv 0 1 0 1.0\r\n\r\nf 1 2 3")):triangles())
+    end
+  )
 
   for name, case in pairs {
     ["an index beyond the last vertex"] = { "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 4\n", "a%.obj:4:" },
@@ -97,7 +110,9 @@ describe("a PLY file", function()
 
   local function binary(endian)
     local parts = { HEADER:format(endian == "<" and "binary_little_endian" or "binary_big_endian") }
-    for _, p in ipairs(POINTS) do parts[#parts + 1] = string.pack(endian .. "dffB", p[1], p[2], p[3], 255) end
+    for _, p in ipairs(POINTS) do
+      parts[#parts + 1] = string.pack(endian .. "dffB", p[1], p[2], p[3], 255)
+    end
     parts[#parts + 1] = string.pack(endian .. "i4", 5)
     parts[#parts + 1] = string.pack(endian .. "BBi4i4i4", 0, 3, 0, 1, 2)
     parts[#parts + 1] = string.pack(endian .. "BBi4i4i4", 0, 3, 0, 2, 3)
@@ -105,14 +120,18 @@ describe("a PLY file", function()
   end
   local function ascii()
     local parts = { HEADER:format "ascii" }
-    for _, p in ipairs(POINTS) do parts[#parts + 1] = ("%g %g %g 255\n"):format(table.unpack(p)) end
+    for _, p in ipairs(POINTS) do
+      parts[#parts + 1] = ("%g %g %g 255\n"):format(table.unpack(p))
+    end
     return table.concat(parts) .. "5\n0 3 0 1 2\n0 3 0 2 3\n"
   end
 
   for name, text in pairs { ["little-endian"] = binary "<", ["big-endian"] = binary ">", ascii = ascii() } do
     it("is read, with properties and elements of no use skipped: " .. name, function()
       dir:write("a.ply", text)
-      for _, at in ipairs { { .5, -.4 }, { -.5, .4 } } do assert.near(5, look(dir.path .. "/a.ply", at[1], at[2]).t, 0) end
+      for _, at in ipairs { { 0.5, -0.4 }, { -0.5, 0.4 } } do
+        assert.near(5, look(dir.path .. "/a.ply", at[1], at[2]).t, 0)
+      end
       assert.is_nil(look(dir.path .. "/a.ply", 1.1, 0))
     end)
 
@@ -165,8 +184,15 @@ end)
 describe("ordinary meshes of ../shared", function()
   local data = "../shared/data/"
   local expected = {
-    ["bunny.obj"] = 6598, ["spot.obj"] = 23062, ["fuze.obj"] = 1000, ["fuze.ply"] = 1000, ["fuze_ascii.ply"] = 1000,
-    ["negative_indices.obj"] = 12, ["featuretype.ply"] = 3476, ["cube_blender_uv.ply"] = 12, ["nancolor.obj"] = 12,
+    ["bunny.obj"] = 6598,
+    ["spot.obj"] = 23062,
+    ["fuze.obj"] = 1000,
+    ["fuze.ply"] = 1000,
+    ["fuze_ascii.ply"] = 1000,
+    ["negative_indices.obj"] = 12,
+    ["featuretype.ply"] = 3476,
+    ["cube_blender_uv.ply"] = 12,
+    ["nancolor.obj"] = 12,
   }
   it("are read", function()
     if not lfs.attributes(data) then return pending "../shared is missing" end
@@ -177,7 +203,13 @@ describe("ordinary meshes of ../shared", function()
   end)
   it("without faces are refused", function()
     if not lfs.attributes(data) then return pending "../shared is missing" end
-    for _, name in ipairs { "obj_empty.obj", "obj_points.obj", "ply_empty_ascii.ply", "ply_empty_bin.ply", "ply_points_bin.ply" } do
+    for _, name in ipairs {
+      "obj_empty.obj",
+      "obj_points.obj",
+      "ply_empty_ascii.ply",
+      "ply_empty_bin.ply",
+      "ply_points_bin.ply",
+    } do
       local mesh, message, code = core_mesh.load(data .. name)
       assert.is_nil(mesh)
       assert.equal(65, code)

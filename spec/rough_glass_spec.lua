@@ -1,11 +1,13 @@
--- The albedo of rough glass, from the BSDF's own samples, against a double-precision quadrature of the formula that it is written from.
+-- The albedo of rough glass, from the BSDF's own samples, against a double-precision quadrature of the formula that
+-- it is written from.
 
 local rt = require "rtlua"
 local probe = require "rtlua.core.probe"
 
--- Walter et al. 2007 with Smith's shadowing for GGX, G2 = 1 / (1 + lambda_o + lambda_i) on both sides, integrated over microfacet normals h: what leaves wo by reflection or refraction
--- at h is D(h) G2(wo, wi) |wo.h| / |wo.z| dh, shared between the two by Fresnel. For refraction light the solid angles' Jacobian cancels in the same
--- way. Radiance that enters glass is compressed by (1 / n)^2.
+-- Walter et al. 2007 with Smith's shadowing for GGX, G2 = 1 / (1 + lambda_o + lambda_i) on both sides, integrated
+-- over microfacet normals h: what leaves wo by reflection or refraction at h is D(h) G2(wo, wi) |wo.h| / |wo.z| dh,
+-- shared between the two by Fresnel. For refraction light the solid angles' Jacobian cancels in the same way.
+-- Radiance that enters glass is compressed by (1 / n)^2.
 local function albedo(alpha, n, cos_o, inside)
   local eta = inside and 1 / n or n -- of the other side, relative to wo's
   local ox, oz = math.sqrt(1 - cos_o * cos_o), cos_o
@@ -22,13 +24,14 @@ local function albedo(alpha, n, cos_o, inside)
   end
   local reflected, transmitted, steps = 0, 0, 1200
   for i = 1, steps do
-    -- tan^2 = alpha^2 x / (1 - x) makes D cos dh uniform in x; x = 1 - y^2 takes away what is left of the singularity at grazing h.
-    local y = (i - .5) / steps
+    -- tan^2 = alpha^2 x / (1 - x) makes D cos dh uniform in x; x = 1 - y^2 takes away what is left of the singularity
+    -- at grazing h.
+    local y = (i - 0.5) / steps
     local tan2 = alpha * alpha * (1 - y * y) / (y * y)
     local hz = 1 / math.sqrt(1 + tan2)
     local hr = math.sqrt(1 - hz * hz)
     for j = 1, steps // 4 do
-      local phi = math.pi * (j - .5) / (steps // 4)
+      local phi = math.pi * (j - 0.5) / (steps // 4)
       local hx = hr * math.cos(phi)
       local oh = ox * hx + oz * hz
       if oh > 0 then
@@ -38,9 +41,7 @@ local function albedo(alpha, n, cos_o, inside)
         if rz > 0 then reflected = reflected + F * common / (1 + lambda(oz) + lambda(rz)) end
         -- Snell: wi = (c / eta - t) h - wo / eta
         local tz = (oh / eta - t) * hz - oz / eta
-        if F < 1 and tz < 0 then
-          transmitted = transmitted + (1 - F) * common / (1 + lambda(oz) + lambda(-tz))
-        end
+        if F < 1 and tz < 0 then transmitted = transmitted + (1 - F) * common / (1 + lambda(oz) + lambda(-tz)) end
       end
     end
   end
@@ -48,8 +49,10 @@ local function albedo(alpha, n, cos_o, inside)
 end
 
 local function sampled(alpha, n, cos_o, inside)
-  local scene = rt.scene { camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } },
-    rt.sphere { radius = 1, material = rt.glass { ior = n, alpha = alpha } } }
+  local scene = rt.scene {
+    camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } },
+    rt.sphere { radius = 1, material = rt.glass { ior = n, alpha = alpha } },
+  }
   local hit = scene.core:intersect(0, 0, 4, 0, 0, -1)
   local bsdf = probe.bsdf(scene.core, hit.material, not inside)
   local ox, oz = math.sqrt(1 - cos_o * cos_o), inside and -cos_o or cos_o
@@ -66,36 +69,45 @@ local function sampled(alpha, n, cos_o, inside)
 end
 
 describe("rough glass of index 1.5", function()
-  for _, case in ipairs { { .1, 1 }, { .3, .5 }, { .5, .8 }, { .3, .9, true }, { .5, .5, true } } do
+  for _, case in ipairs { { 0.1, 1 }, { 0.3, 0.5 }, { 0.5, 0.8 }, { 0.3, 0.9, true }, { 0.5, 0.5, true } } do
     local alpha, cos_o, inside = table.unpack(case)
-    it(("has the albedo of its formula: alpha %g, cosine %g%s"):format(alpha, cos_o, inside and ", inside" or ""), function()
-      local r, t = albedo(alpha, 1.5, cos_o, inside)
-      local sr, st = sampled(alpha, 1.5, cos_o, inside)
-      assert.near(r, sr, 1e-4)
-      assert.near(t, st, 1e-4 * math.max(1, t))
-    end)
+    it(
+      ("has the albedo of its formula: alpha %g, cosine %g%s"):format(alpha, cos_o, inside and ", inside" or ""),
+      function()
+        local r, t = albedo(alpha, 1.5, cos_o, inside)
+        local sr, st = sampled(alpha, 1.5, cos_o, inside)
+        assert.near(r, sr, 1e-4)
+        assert.near(t, st, 1e-4 * math.max(1, t))
+      end
+    )
   end
 
   it("of alpha .01 is within 1 % of invisible", function()
-    local scene = rt.scene { camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 }, fov = 20 }, background = 1,
-      rt.sphere { radius = 1, material = rt.glass { ior = 1.5, alpha = .01 } } }
+    local scene = rt.scene {
+      camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 }, fov = 20 },
+      background = 1,
+      rt.sphere { radius = 1, material = rt.glass { ior = 1.5, alpha = 0.01 } },
+    }
     local image, sum = scene:render { size = { 16, 16 }, spp = 64, max_depth = math.huge }, 0
     for y = 0, 15 do
-      for x = 0, 15 do sum = sum + image:pixel(x, y)[1] end
+      for x = 0, 15 do
+        sum = sum + image:pixel(x, y)[1]
+      end
     end
-    assert.near(1, sum / 256, .01)
+    assert.near(1, sum / 256, 0.01)
   end)
 end)
 
 describe("Fresnel's equations", function()
   it("for a dielectric of index 1.5", function()
-    for degrees, expected in pairs { [0] = .04, [45] = .0502399, [60] = .0891867, [75] = .2530606, [85] = .6127997 } do
+    local reflectance = { [0] = 0.04, [45] = 0.0502399, [60] = 0.0891867, [75] = 0.2530606, [85] = 0.6127997 }
+    for degrees, expected in pairs(reflectance) do
       assert.near(expected, probe.fresnel(math.cos(math.rad(degrees)), 1.5), 2e-6)
     end
   end)
   it("for a conductor of n .2, k 3.9", function()
-    assert.near(.9519520, probe.fresnel_conductor(1, .2, 3.9), 2e-6)
-    assert.near(.9458824, probe.fresnel_conductor(.5, .2, 3.9), 2e-6)
+    assert.near(0.9519520, probe.fresnel_conductor(1, 0.2, 3.9), 2e-6)
+    assert.near(0.9458824, probe.fresnel_conductor(0.5, 0.2, 3.9), 2e-6)
   end)
   it("reflect all of what comes from inside beyond the critical angle", function()
     assert.equal(1, probe.fresnel(-math.cos(math.rad(42)), 1.5))

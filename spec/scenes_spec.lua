@@ -15,7 +15,18 @@ describe("a shipped scene", function()
   for _, name in ipairs(scenes) do
     it("renders, and drops no sample: " .. name, function()
       local dir <close> = folder.new()
-      local result = run.rtlua { "render", "scenes/" .. name, "--size", "48x32", "--spp", "4", "--quiet", "--stats", "-o", dir.path .. "/a.pfm" }
+      local result = run.rtlua {
+        "render",
+        "scenes/" .. name,
+        "--size",
+        "48x32",
+        "--spp",
+        "4",
+        "--quiet",
+        "--stats",
+        "-o",
+        dir.path .. "/a.pfm",
+      }
       assert.equal(0, result.code, result.stderr)
       assert.truthy(result.stderr:find "[Dd]ropped%D*0[^%d.]", result.stderr)
       local pixels = dir:read("a.pfm"):sub(-48 * 32 * 12)
@@ -25,7 +36,7 @@ describe("a shipped scene", function()
         assert.is_true(v >= 0 and v < math.huge)
         sum = sum + v
       end
-      assert.is_true(sum / (48 * 32 * 3) > .02, "the picture is black")
+      assert.is_true(sum / (48 * 32 * 3) > 0.02, "the picture is black")
     end)
   end
 

@@ -1,6 +1,6 @@
 /* Elementary functions of our own: the same bits on every machine, from + - * / sqrt and integer operations alone.
- * Double functions: error below 1 ulp in the stated range (spec/elementary_spec.lua measures it). Results for NaN, infinities and
- * zeros are those of C11 annex F. */
+ * Double functions: error below 1 ulp in the stated range (spec/elementary_spec.lua measures it). Results for NaN,
+ * infinities and zeros are those of C11 annex F. */
 #ifndef RT_BASE_ELEMENTARY_H
 #define RT_BASE_ELEMENTARY_H
 

@@ -13,6 +13,6 @@
 
 /* u: the unit roundoff of float. gamma(n) bounds the relative error of n operations: Higham 2002, lemma 3.1. */
 #define RT_U 0x1p-24f
-#define RT_GAMMA(n) ((n) * RT_U / (1.0f - (n) * RT_U))
+#define RT_GAMMA(n) ((n)*RT_U / (1.0f - (n)*RT_U))
 
 #endif

@@ -7,13 +7,14 @@
 #include "rt.h"
 
 typedef struct rt_file rt_file;
-rt_status rt_file_create(rt_file **out, const char *path, rt_error *err); /* RT_CANT_WRITE names the path and the reason */
+rt_status rt_file_create(rt_file **out, const char *path,
+                         rt_error *err); /* RT_CANT_WRITE names the path and the reason */
 FILE *rt_file_stream(rt_file *file);
 rt_status rt_file_commit(rt_file *file, rt_error *err); /* frees it either way; on failure nothing is left behind */
 void rt_file_abandon(rt_file *file);                    /* NULL is fine */
 
-/* The whole of a file in memory, one zero byte behind it. RT_NO_INPUT when it is missing or is a folder, RT_BAD_DATA when larger than
- * `limit` bytes. Release by rt_free. */
+/* The whole of a file in memory, one zero byte behind it. RT_NO_INPUT when it is missing or is a folder, RT_BAD_DATA
+ * when larger than `limit` bytes. Release by rt_free. */
 rt_status rt_file_read(char **out, size_t *size, const char *path, size_t limit, rt_error *err);
 
 #endif

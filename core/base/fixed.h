@@ -1,15 +1,17 @@
 /* Sums that do not depend on order: 128-bit unsigned fixed point, 64 bits before and 64 behind the point.
  *
- * A radiance x in [0, 2^40) is rounded to a multiple of 2^-64 once; integer addition is associative, so that any order and any
- * grouping of the same samples gives the same sum. Error: at most 2^-65 a sample, that is 2^-25 relative for x >= 2^-40 (1e-12);
- * 2^24 samples below 2^40 (1e12) cannot overflow. */
+ * A radiance x in [0, 2^40) is rounded to a multiple of 2^-64 once; integer addition is associative, so that any
+ * order and any grouping of the same samples gives the same sum. Error: at most 2^-65 a sample, that is 2^-25
+ * relative for x >= 2^-40 (1e-12); 2^24 samples below 2^40 (1e12) cannot overflow. */
 #ifndef RT_BASE_FIXED_H
 #define RT_BASE_FIXED_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct { uint64_t low, high; } rt_fixed; /* high.low: value = high + low 2^-64 */
+typedef struct {
+  uint64_t low, high;
+} rt_fixed; /* high.low: value = high + low 2^-64 */
 
 /* x must be finite and at least 0; clamps to 2^40 and returns false when it is above. */
 bool rt_fixed_from(rt_fixed *out, float x);

@@ -13,6 +13,8 @@ static inline uint32_t hash_u32(uint32_t x) {
   x ^= x >> 16;
   return x;
 }
-static inline uint32_t hash_combine(uint32_t seed, uint32_t v) { return hash_u32(seed ^ (v + 0x9e3779b9u + (seed << 6) + (seed >> 2))); }
+static inline uint32_t hash_combine(uint32_t seed, uint32_t v) {
+  return hash_u32(seed ^ (v + 0x9e3779b9u + (seed << 6) + (seed >> 2)));
+}
 
 #endif

@@ -12,9 +12,9 @@ typedef struct rt_pool rt_pool;
 rt_status rt_pool_new(rt_pool **out, int threads, rt_error *err);
 void rt_pool_free(rt_pool *pool);
 int rt_pool_threads(const rt_pool *pool);
-/* Calls body(context, i, worker) for each i in [0, n), from an atomic counter, on all threads and the caller; returns when all
- * are done. worker is in [0, threads). Nested calls run on the calling thread alone, unless the outer
- * loop has a single item. A NULL pool: the caller alone. */
+/* Calls body(context, i, worker) for each i in [0, n), from an atomic counter, on all threads and the caller; returns
+ * when all are done. worker is in [0, threads). Nested calls run on the calling thread alone, unless the outer loop
+ * has a single item. A NULL pool: the caller alone. */
 void rt_pool_for(rt_pool *pool, size_t n, void (*body)(void *context, size_t i, int worker), void *context);
 
 /* A thread of our own with all signals blocked. joined by pthread_join. */
@@ -22,7 +22,9 @@ void rt_pool_for(rt_pool *pool, size_t n, void (*body)(void *context, size_t i, 
 rt_status rt_thread_start(pthread_t *out, void *(*body)(void *), void *context, rt_error *err);
 
 /* Floating point as exactness wants it (round to nearest, subnormals kept) until the matching restore. */
-typedef struct { unsigned char opaque[64]; } rt_float_mode;
+typedef struct {
+  unsigned char opaque[64];
+} rt_float_mode;
 void rt_float_mode_set(rt_float_mode *saved);
 void rt_float_mode_restore(const rt_float_mode *saved);
 

@@ -5,7 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct { uint32_t state[8]; uint64_t length; uint8_t block[64]; } rt_sha256;
+typedef struct {
+  uint32_t state[8];
+  uint64_t length;
+  uint8_t block[64];
+} rt_sha256;
 void rt_sha256_init(rt_sha256 *s);
 void rt_sha256_add(rt_sha256 *s, const void *data, size_t n);
 void rt_sha256_end(rt_sha256 *s, uint8_t digest[32]);

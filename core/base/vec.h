@@ -57,12 +57,16 @@ static inline rt_bounds bounds_union(rt_bounds a, rt_bounds b) {
 static inline rt_bounds bounds_add(rt_bounds a, rt_vec3 p) { return bounds_union(a, (rt_bounds){p, p}); }
 
 /* An orthonormal basis whose z axis is n (unit): Duff et al. 2017, "Building an Orthonormal Basis, Revisited". */
-typedef struct { rt_vec3 x, y, z; } rt_frame;
+typedef struct {
+  rt_vec3 x, y, z;
+} rt_frame;
 static inline rt_frame frame_from_z(rt_vec3 n) {
   float sign = copysignf(1.0f, n.z), a = -1.0f / (sign + n.z), b = n.x * n.y * a;
   return (rt_frame){v3(1.0f + sign * n.x * n.x * a, sign * b, -sign * n.x), v3(b, sign + n.y * n.y * a, -n.y), n};
 }
-static inline rt_vec3 frame_to_local(const rt_frame *f, rt_vec3 w) { return v3(v3_dot(w, f->x), v3_dot(w, f->y), v3_dot(w, f->z)); }
+static inline rt_vec3 frame_to_local(const rt_frame *f, rt_vec3 w) {
+  return v3(v3_dot(w, f->x), v3_dot(w, f->y), v3_dot(w, f->z));
+}
 static inline rt_vec3 frame_to_world(const rt_frame *f, rt_vec3 l) {
   return v3_mad(v3_mad(v3_scale(f->x, l.x), f->y, l.y), f->z, l.z);
 }

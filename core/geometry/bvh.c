@@ -216,7 +216,8 @@ static binning binning_of(const range *r) {
 
 /* Packets are tested whole. */
 static double test_cost(const builder *b, size_t n) {
-  return b->triangles_only ? (double)((n + PACKET - 1) / PACKET) : (double)n;
+  size_t tests = b->triangles_only ? (n + PACKET - 1) / PACKET : n;
+  return (double)tests;
 }
 
 /* The cheapest cut of one axis before a bin; false when all primitives are in one bin. */

@@ -1,8 +1,9 @@
 /* Geometry: shapes in groups, groups placed in groups, trees over them, and rays against all of it.
  *
- * A group holds items: shapes of its own and instances of other groups. Every primitive (a triangle, a sphere, ...) as a ray may meet it
- * has an ordinal: its number in depth-first order of the placed scene, items in order of addition. The hit is defined without
- * the tree (ARCHITECTURE.md): the least (t, ordinal) among all that the exact test accepts.
+ * A group holds items: shapes of its own and instances of other groups. Every primitive (a triangle, a sphere, ...)
+ * as a ray may meet it has an ordinal: its number in depth-first order of the placed scene, items in order of
+ * addition. The hit is defined without the tree (ARCHITECTURE.md): the least (t, ordinal) among all that the exact
+ * test accepts.
  *
  * Stands on base alone. Knows materials as numbers only. */
 #ifndef RT_GEOMETRY_H
@@ -21,10 +22,11 @@ rt_status rt_geometry_new(rt_geometry **out, rt_error *err); /* with group 0, em
 void rt_geometry_free(rt_geometry *geometry);
 rt_status rt_geometry_add_group(rt_geometry *geometry, uint32_t *id, rt_error *err);
 /* Shape ids count from 0 in order of addition over all groups. Validates (radius > 0, finite, normal not 0, ...). */
-rt_status rt_geometry_add_shape(rt_geometry *geometry, uint32_t group, const rt_shape_desc *desc, uint32_t *id, rt_error *err);
+rt_status rt_geometry_add_shape(rt_geometry *geometry, uint32_t group, const rt_shape_desc *desc, uint32_t *id,
+                                rt_error *err);
 rt_status rt_geometry_add_instance(rt_geometry *geometry, uint32_t group, const rt_instance_desc *desc, rt_error *err);
 rt_status rt_geometry_build(rt_geometry *geometry, rt_pool *pool, rt_error *err);
-rt_bounds rt_geometry_bounds(const rt_geometry *geometry); /* of the world; infinite planes left out */
+rt_bounds rt_geometry_bounds(const rt_geometry *geometry);                  /* of the world; infinite planes left out */
 void rt_geometry_describe(const rt_geometry *geometry, rt_scene_info *out); /* the fields that are geometry's */
 void rt_geometry_hash(const rt_geometry *geometry, rt_sha256 *sha);         /* shapes, placements and material ids */
 
@@ -40,8 +42,8 @@ typedef struct {
 
 typedef struct {
   float t;
-  float u, v;                    /* triangle: barycentric weights of vertices 1 and 2; other shapes: what their own code wants */
-  uint32_t shape, primitive;     /* primitive: triangle of a mesh; face of a cylinder; 0 elsewhere */
+  float u, v; /* triangle: barycentric weights of vertices 1 and 2; other shapes: what their own code wants */
+  uint32_t shape, primitive; /* primitive: triangle of a mesh; face of a cylinder; 0 elsewhere */
   uint64_t ordinal;
   uint32_t depth;                /* how many instances were entered */
   uint32_t path[RT_MAX_NESTING]; /* instance ids, outermost first */
@@ -55,9 +57,9 @@ bool rt_intersect_brute(const rt_geometry *geometry, const rt_ray *ray, rt_hit *
 /* What shading wants to know of a hit, in world space. */
 typedef struct {
   rt_vec3 p;
-  rt_vec3 p_error;    /* bound of |p - true point| per axis: rays leave from outside of it, see rt_offset */
-  rt_vec3 ng, ns;     /* unit, outward (the side of the normal); ns is on ng's side */
-  float u, v;         /* texture coordinates */
+  rt_vec3 p_error; /* bound of |p - true point| per axis: rays leave from outside of it, see rt_offset */
+  rt_vec3 ng, ns;  /* unit, outward (the side of the normal); ns is on ng's side */
+  float u, v;      /* texture coordinates */
   uint32_t material;
   uint32_t shape;
   uint32_t primitive;
@@ -67,9 +69,10 @@ void rt_surface_at(const rt_geometry *geometry, const rt_ray *ray, const rt_hit 
 /* The name of the hit shape, or of its nearest named ancestor; NULL. */
 const char *rt_hit_name(const rt_geometry *geometry, const rt_hit *hit);
 
-/* Where a ray in direction w leaves from, so that it does not meet its own surface: p moved along +-ng beyond p_error, as in Pharr, Jakob, Humphreys
- * 2023, section 6.8.6. The new coordinates are rounded, by u |p| each and a little more: 2 u |p| is added to the error instead of going to the next
- * float, whose direction no branch predictor guesses; 1 + 8 u is for the sums here. */
+/* Where a ray in direction w leaves from, so that it does not meet its own surface: p moved along +-ng beyond
+ * p_error, as in Pharr, Jakob, Humphreys 2023, section 6.8.6. The new coordinates are rounded, by u |p| each and a
+ * little more: 2 u |p| is added to the error instead of going to the next float, whose direction no branch predictor
+ * guesses; 1 + 8 u is for the sums here. */
 static inline rt_vec3 rt_offset(rt_vec3 p, rt_vec3 p_error, rt_vec3 ng, rt_vec3 w) {
   const float two_u = 2.0f * RT_U;
   float d = fabsf(ng.x) * (p_error.x + two_u * fabsf(p.x)) + fabsf(ng.y) * (p_error.y + two_u * fabsf(p.y)) +
@@ -79,24 +82,26 @@ static inline rt_vec3 rt_offset(rt_vec3 p, rt_vec3 p_error, rt_vec3 ng, rt_vec3 
 
 /* ---- Placed shapes as emitters ---- */
 
-/* Walks every placement of every shape that has a material for which wanted(context, material) is true, in order of ordinals. Subtrees
- * without one are not entered. visit gets the shape's id, the placement's ordinal, and the map to the world; it returns a status. */
+/* Walks every placement of every shape that has a material for which wanted(context, material) is true, in order of
+ * ordinals. Subtrees without one are not entered. visit gets the shape's id, the placement's ordinal, and the map to
+ * the world; it returns a status. */
 rt_status rt_geometry_each_placed(const rt_geometry *geometry, bool (*wanted)(void *context, uint32_t material),
-                                  rt_status (*visit)(void *context, uint32_t shape, uint64_t placement, const rt_affine *to_world,
-                                                     rt_error *err),
+                                  rt_status (*visit)(void *context, uint32_t shape, uint64_t placement,
+                                                     const rt_affine *to_world, rt_error *err),
                                   void *context, rt_error *err);
 /* The placements of group `group` in the world: same for lights that live in groups. */
 rt_status rt_geometry_each_group(const rt_geometry *geometry, uint32_t group,
-                                 rt_status (*visit)(void *context, const rt_affine *to_world, rt_error *err), void *context,
-                                 rt_error *err);
+                                 rt_status (*visit)(void *context, const rt_affine *to_world, rt_error *err),
+                                 void *context, rt_error *err);
 /* The distinct materials of a shape. */
 void rt_shape_materials(const rt_geometry *geometry, uint32_t shape, const uint32_t **materials, uint32_t *n);
 
 /* The part of one placed shape that has one material, ready to be sampled by its area in the world. */
 typedef struct rt_emitter rt_emitter;
-/* RT_BAD_DATA for a shape that cannot be sampled: an infinite plane. *out is NULL with RT_OK when no part has this material or its area is 0. */
-rt_status rt_emitter_new(rt_emitter **out, const rt_geometry *geometry, uint32_t shape, uint32_t material, const rt_affine *to_world,
-                         rt_error *err);
+/* RT_BAD_DATA for a shape that cannot be sampled: an infinite plane. *out is NULL with RT_OK when no part has this
+ * material or its area is 0. */
+rt_status rt_emitter_new(rt_emitter **out, const rt_geometry *geometry, uint32_t shape, uint32_t material,
+                         const rt_affine *to_world, rt_error *err);
 void rt_emitter_free(rt_emitter *emitter);
 double rt_emitter_area(const rt_emitter *emitter); /* in the world, one side, relative error below 1e-6 */
 rt_bounds rt_emitter_bounds(const rt_emitter *emitter);
@@ -106,8 +111,9 @@ typedef struct {
   float u, v;            /* texture coordinates */
   float pdf;             /* density over solid angle at the reference point */
 } rt_emitter_sample;
-/* A point of the emitter as seen from `ref`, from two uniform numbers in [0, 1). False when there is none (pdf 0). Spheres that are still spheres
- * in the world and do not hold `ref` are sampled by solid angle (a cone); everything else by area. */
+/* A point of the emitter as seen from `ref`, from two uniform numbers in [0, 1). False when there is none (pdf 0).
+ * Spheres that are still spheres in the world and do not hold `ref` are sampled by solid angle (a cone); everything
+ * else by area. */
 bool rt_emitter_sample_at(const rt_emitter *emitter, rt_vec3 ref, float u0, float u1, rt_emitter_sample *out);
 /* The density with which rt_emitter_sample_at makes the direction from `ref` to `surface` (a hit on this emitter). */
 float rt_emitter_pdf(const rt_emitter *emitter, rt_vec3 ref, const rt_surface *surface);

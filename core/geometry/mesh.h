@@ -15,7 +15,7 @@ struct rt_mesh {
   uint32_t *material_slots; /* n_triangles or NULL */
   size_t n_vertices, n_triangles;
   char **slot_names; /* NULL: all "" */
-  uint32_t n_slots;         /* at least 1 */
+  uint32_t n_slots;  /* at least 1 */
   rt_bounds bounds;
 };
 

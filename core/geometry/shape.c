@@ -380,9 +380,7 @@ void rt_point_map(rt_point *point, const rt_affine *map, const rt_affine *invers
 }
 
 /* Rounding is u |p|; half as much again is room for all that double rounds. */
-static float whole_error(double p, double error) {
-  return (float)((error + 1.5 * RT_U * fabs(p)) * (1.0 + 0x1p-20));
-}
+static float whole_error(double p, double error) { return (float)((error + 1.5 * RT_U * fabs(p)) * (1.0 + 0x1p-20)); }
 
 void rt_point_round(const rt_point *point, rt_vec3 *p, rt_vec3 *p_error, rt_vec3 *n, rt_vec3 *ns) {
   *p = d3_round(point->p);

@@ -61,8 +61,9 @@ rt_status rt_camera_init(rt_camera *camera, const rt_camera_desc *desc, rt_error
 }
 
 void rt_camera_hash(const rt_camera_desc *desc, rt_sha256 *sha) {
-  const double values[] = {desc->from[0], desc->from[1], desc->from[2], desc->to[0], desc->to[1], desc->to[2], desc->up[0],
-                           desc->up[1],   desc->up[2],   desc->fov,     desc->height, desc->aperture, desc->focus};
+  const double values[] = {desc->from[0], desc->from[1],  desc->from[2], desc->to[0], desc->to[1],
+                           desc->to[2],   desc->up[0],    desc->up[1],   desc->up[2], desc->fov,
+                           desc->height,  desc->aperture, desc->focus};
   rt_sha256_u32(sha, (uint32_t)desc->kind);
   rt_sha256_doubles(sha, values, sizeof values / sizeof *values);
 }
@@ -74,7 +75,8 @@ rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, d
   rt_sincos_turn(v, &sine, &cosine);
   double radius = camera->aperture * (double)sqrtf(u), lx = radius * cosine, ly = radius * sine;
   bool perspective = camera->kind == RT_CAMERA_PERSPECTIVE;
-  /* The point in focus, seen from the lens point: both in the camera's frame, in units of the focus distance for the first. */
+  /* The point in focus, seen from the lens point: both in the camera's frame, in units of the focus distance for the
+   * first. */
   double ox = lx, oy = ly, px = sx, py = sy;
   if (perspective) {
     px *= camera->focus;

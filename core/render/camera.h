@@ -12,7 +12,8 @@ typedef struct {
   double aperture, focus;
 } rt_camera;
 
-/* RT_BAD_DATA when a value is not finite or out of range, or from equals to. Where `up` is parallel to the view, -z or +y takes its place. */
+/* RT_BAD_DATA when a value is not finite or out of range, or from equals to. Where `up` is parallel to the view, -z
+ * or +y takes its place. */
 rt_status rt_camera_init(rt_camera *camera, const rt_camera_desc *desc, rt_error *err);
 void rt_camera_hash(const rt_camera_desc *desc, rt_sha256 *sha);
 /* x and y in pixels from the top left of a width by height picture, pixel centres at .5; lens u, v in [0, 1). */

@@ -5,7 +5,8 @@
 #include "base/vec.h"
 
 rt_sample_fate rt_film_add(rt_film_pixel *pixel, rt_rgb radiance, bool covered) {
-  if (!v3_is_finite(radiance) || !(radiance.x >= 0.0f && radiance.y >= 0.0f && radiance.z >= 0.0f)) return RT_SAMPLE_NOT_FINITE;
+  if (!v3_is_finite(radiance) || !(radiance.x >= 0.0f && radiance.y >= 0.0f && radiance.z >= 0.0f))
+    return RT_SAMPLE_NOT_FINITE;
   const float channel[3] = {radiance.x, radiance.y, radiance.z};
   rt_sample_fate fate = RT_SAMPLE_KEPT;
   for (int c = 0; c < 3; c++) {

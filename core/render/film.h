@@ -14,7 +14,8 @@ typedef struct {
 
 typedef enum { RT_SAMPLE_KEPT, RT_SAMPLE_NOT_FINITE, RT_SAMPLE_OVERFLOW } rt_sample_fate;
 
-/* Adds one sample. NaN, infinity and negative radiance are dropped: the pixel does not count them. What is too bright for the sums is clamped. */
+/* Adds one sample. NaN, infinity and negative radiance are dropped: the pixel does not count them. What is too bright
+ * for the sums is clamped. */
 rt_sample_fate rt_film_add(rt_film_pixel *pixel, rt_rgb radiance, bool covered);
 void rt_film_merge(rt_film_pixel *into, const rt_film_pixel *from);
 /* Mean radiance, and coverage into channel 4 when channels is 4; zeros for a pixel without samples. */

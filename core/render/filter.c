@@ -2,7 +2,8 @@
 
 #include "base/elementary.h"
 
-/* Half widths in pixels. Box: the pixel itself. Gaussian: three standard deviations of half a pixel. Blackman-Harris: the same support. */
+/* Half widths in pixels. Box: the pixel itself. Gaussian: three standard deviations of half a pixel. Blackman-Harris:
+ * the same support. */
 static double half_width(rt_filter filter) { return filter == RT_FILTER_BOX ? 0.5 : 1.5; }
 
 static double density(rt_filter filter, double x) {

@@ -1,5 +1,5 @@
-/* The pixel filter by importance: a sample is placed with the filter's density and belongs to one pixel alone, with weight 1.
- * Ernst, Stamminger, Greiner 2006, "Filter Importance Sampling". */
+/* The pixel filter by importance: a sample is placed with the filter's density and belongs to one pixel alone, with
+ * weight 1. Ernst, Stamminger, Greiner 2006, "Filter Importance Sampling". */
 #ifndef RT_RENDER_FILTER_H
 #define RT_RENDER_FILTER_H
 
@@ -7,8 +7,9 @@
 
 #define RT_FILTER_CELLS 512
 
-/* One axis: the density is constant in each of RT_FILTER_CELLS cells of [-half, half], cumulative[k] is the probability below cell k, and first[i] is the
- * cell where a search for u in [i, i + 1) / RT_FILTER_CELLS begins (Chen and Asau 1974, the cutpoint method). */
+/* One axis: the density is constant in each of RT_FILTER_CELLS cells of [-half, half], cumulative[k] is the
+ * probability below cell k, and first[i] is the cell where a search for u in [i, i + 1) / RT_FILTER_CELLS begins
+ * (Chen and Asau 1974, the cutpoint method). */
 typedef struct {
   float half; /* width, pixels */
   float cumulative[RT_FILTER_CELLS + 1];

@@ -1,24 +1,27 @@
-/* Unidirectional path tracing: next event estimation at every vertex that is not purely specular, combined with BSDF sampling by the power heuristic
- * (Veach 1997, chapter 9), and unbiased Russian roulette.
+/* Unidirectional path tracing: next event estimation at every vertex that is not purely specular, combined with BSDF
+ * sampling by the power heuristic (Veach 1997, chapter 9), and unbiased Russian roulette.
  *
- * Invariant, at the top of the loop: `throughput` is the product of BSDF weights from the camera to the ray's origin, so that radiance L arriving along the ray
- * adds throughput * L; `pdf` is the density over solid angle with which the last vertex chose the ray, and `delta` says that no other technique could have found it. */
+ * Invariant, at the top of the loop: `throughput` is the product of BSDF weights from the camera to the ray's origin,
+ * so that radiance L arriving along the ray adds throughput * L; `pdf` is the density over solid angle with which the
+ * last vertex chose the ray, and `delta` says that no other technique could have found it. */
 #include "render/integrator.h"
 
 #include <math.h>
 
 /* From this bounce on a path may be ended by roulette: before it, throughput says little about what a path is worth. */
 #define ROULETTE_START 3
-/* From this bounce on it may be ended whatever its throughput: light trapped in loss-free glass would go round for ever. */
+/* From this bounce on it may be ended whatever its throughput: light trapped in loss-free glass would go round for
+ * ever. */
 #define ROULETTE_CERTAIN 256
 #define ROULETTE_CERTAIN_SURVIVAL 0.99f
 
-/* From this bounce on shading normals are left aside: by them light can be caught inside of a smooth mesh of glass that the mesh itself
- * would let out, since refraction by another normal than the surface's cannot be reversed. */
+/* From this bounce on shading normals are left aside: by them light can be caught inside of a smooth mesh of glass
+ * that the mesh itself would let out, since refraction by another normal than the surface's cannot be reversed. */
 #define SHADING_NORMALS_END 64
 
-/* Shadow rays end this far before the light, relative to their length: their direction is rounded, so that at the light they are beside the sampled point by
- * some u of the length, which grazing incidence on the light's own surface magnifies. rt_offset takes care of the point's own error. */
+/* Shadow rays end this far before the light, relative to their length: their direction is rounded, so that at the
+ * light they are beside the sampled point by some u of the length, which grazing incidence on the light's own surface
+ * magnifies. rt_offset takes care of the point's own error. */
 #define SHADOW_END (1.0f - 0x1p-16f)
 
 /* Sampler sets of four dimensions: set 0 is the camera's, then two a vertex. */
@@ -37,14 +40,14 @@ typedef struct {
   rt_surface surface;
   rt_bsdf bsdf;
   rt_frame frame;
-  rt_vec3 wo; /* world, towards where the path came from */
+  rt_vec3 wo;   /* world, towards where the path came from */
   rt_vec3 side; /* geometric normal on the side of wo */
 } vertex;
 
 static bool is_transmissive(const rt_bsdf *bsdf) { return bsdf->kind == RT_BSDF_GLASS; }
 
-/* The frame for a normal on the outward side. Opaque materials reflect on both sides, so theirs is turned to the viewer; glass needs to know which
- * side is outside. */
+/* The frame for a normal on the outward side. Opaque materials reflect on both sides, so theirs is turned to the
+ * viewer; glass needs to know which side is outside. */
 static rt_frame oriented_frame(const vertex *v, rt_vec3 normal) {
   bool turn = !is_transmissive(&v->bsdf) && v3_dot(v->surface.ng, v->wo) < 0.0f;
   return frame_from_z(turn ? v3_neg(normal) : normal);
@@ -91,7 +94,8 @@ static void add_light(path *p, const vertex *v, uint32_t depth, rt_rgb throughpu
   rt_light_sample light;
   if (!rt_lights_sample(p->scene->lights, p->scene->materials, v->surface.p, u[0], u[1], u[2], &light)) return;
   rt_vec3 wi = frame_to_local(&v->frame, light.wi), wo = frame_to_local(&v->frame, v->wo);
-  /* By the shading normal light may come from the side that the geometric normal says is dark: such light would leak through. */
+  /* By the shading normal light may come from the side that the geometric normal says is dark: such light would leak
+   * through. */
   bool reflects = v3_dot(v->side, light.wi) > 0.0f;
   if (reflects != (wi.z * wo.z > 0.0f)) return;
   float pdf;
@@ -103,8 +107,8 @@ static void add_light(path *p, const vertex *v, uint32_t depth, rt_rgb throughpu
   add(p, depth + 1, radiance);
 }
 
-/* Chooses the next direction; false when the path ends. Where a specular direction by the shading normal lies on the wrong side of the surface, the
- * geometric normal is used: energy is kept, and glass stays as clear as it should be. */
+/* Chooses the next direction; false when the path ends. Where a specular direction by the shading normal lies on the
+ * wrong side of the surface, the geometric normal is used: energy is kept, and glass stays as clear as it should be. */
 static bool scatter(const vertex *v, const float u[3], rt_bsdf_sample_t *sample, rt_vec3 *wi) {
   rt_frame frame = v->frame;
   for (int attempt = 0; attempt < 2; attempt++) {
@@ -118,7 +122,8 @@ static bool scatter(const vertex *v, const float u[3], rt_bsdf_sample_t *sample,
   return false;
 }
 
-/* The probability of going on. eta_scale takes out the radiance's change by refraction, which a later refraction will undo. */
+/* The probability of going on. eta_scale takes out the radiance's change by refraction, which a later refraction will
+ * undo. */
 static float survival(rt_rgb throughput, float eta_scale, uint32_t depth) {
   if (depth < ROULETTE_START) return 1.0f;
   float q = f_min(v3_max(throughput) * eta_scale, 1.0f);
@@ -181,7 +186,8 @@ rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int 
     if (!(u[3] < q)) break;
     throughput = v3_scale(throughput, 1.0f / q);
     last = v.surface.p;
-    ray = (rt_ray){.o = rt_offset(v.surface.p, v.surface.p_error, v.surface.ng, wi), .tnear = 0.0f, .d = wi, .tfar = INFINITY};
+    ray = (rt_ray){
+        .o = rt_offset(v.surface.p, v.surface.p_error, v.surface.ng, wi), .tnear = 0.0f, .d = wi, .tfar = INFINITY};
   }
   return (rt_path_sample){v3_add(p.direct, clamped(p.indirect, settings->clamp_indirect)), covered, p.rays};
 }

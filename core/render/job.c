@@ -1,7 +1,8 @@
-/* A render job: threads take work items (a pass of samples over a tile) from an atomic counter and merge what they made into the film.
+/* A render job: threads take work items (a pass of samples over a tile) from an atomic counter and merge what they
+ * made into the film.
  *
- * The picture does not depend on who does what when, since the film's sums do not depend on order. Invariant: a tile's pixels all hold the samples of the same items; an
- * item that is interrupted leaves nothing. */
+ * The picture does not depend on who does what when, since the film's sums do not depend on order. Invariant: a
+ * tile's pixels all hold the samples of the same items; an item that is interrupted leaves nothing. */
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,13 +16,18 @@
 #include "render/integrator.h"
 
 #define TILE 16 /* pixels: an item of 16 samples is some milliseconds of work */
-/* Samples a pixel of an item, once the picture has its first few: enough to make the counter and the merge cost nothing, few enough to stop soon. */
+/* Samples a pixel of an item, once the picture has its first few: enough to make the counter and the merge cost
+ * nothing, few enough to stop soon. */
 #define ITEM_SAMPLES 16
 #define LOCKS 64 /* tiles share locks by number: two threads rarely meet */
 #define MAX_THREADS 1024
 
-/* Over pixels of items of two samples or more: the sums of their samples' variance and mean of luminance, and how many there were. */
-typedef struct { double variance, luminance; uint64_t pixels; } noise;
+/* Over pixels of items of two samples or more: the sums of their samples' variance and mean of luminance, and how
+ * many there were. */
+typedef struct {
+  double variance, luminance;
+  uint64_t pixels;
+} noise;
 
 struct rt_job {
   rt_scene *scene;
@@ -36,10 +42,10 @@ struct rt_job {
 
   pthread_mutex_t lock; /* guards what follows */
   pthread_cond_t ended;
-  int running;            /* threads */
-  noise noise;            /* of all items so far */
+  int running; /* threads */
+  noise noise; /* of all items so far */
   struct timespec start;
-  double seconds;         /* of the whole job, once it ended */
+  double seconds; /* of the whole job, once it ended */
 
   pthread_t *threads;
   int n_threads;
@@ -83,7 +89,8 @@ typedef struct {
 } item_result;
 
 /* False when the job was stopped on the way. */
-static bool render_item(rt_job *job, int x0, int y0, int x1, int y1, uint32_t begin, uint32_t end, item_result *result) {
+static bool render_item(rt_job *job, int x0, int y0, int x1, int y1, uint32_t begin, uint32_t end,
+                        item_result *result) {
   memset(result, 0, sizeof *result);
   rt_film_pixel *pixel = result->pixels;
   for (int y = y0; y < y1; y++) {
@@ -139,7 +146,8 @@ static void *work(void *context) {
     uint64_t item = atomic_fetch_add(&job->next_item, 1);
     if (item >= job->items || atomic_load(&job->stop)) break;
     int tile = (int)(item % tiles), tx = tile % job->tiles_x, ty = tile / job->tiles_x;
-    int x0 = crop[0] + tx * TILE, y0 = crop[1] + ty * TILE, x1 = min_int(x0 + TILE, crop[2]), y1 = min_int(y0 + TILE, crop[3]);
+    int x0 = crop[0] + tx * TILE, y0 = crop[1] + ty * TILE, x1 = min_int(x0 + TILE, crop[2]),
+        y1 = min_int(y0 + TILE, crop[3]);
     uint32_t begin, end;
     pass_range(&job->settings, item / tiles, &begin, &end);
     if (!render_item(job, x0, y0, x1, y1, begin, end, &result)) break;
@@ -162,11 +170,12 @@ static rt_status check_settings(const rt_render_settings *s, rt_error *err) {
   }
   const int *c = s->crop;
   if (c[0] < 0 || c[1] < 0 || c[2] > s->width || c[3] > s->height || c[0] >= c[2] || c[1] >= c[3]) {
-    return rt_fail(err, RT_BAD_USAGE, "crop is %d,%d,%d,%d: it must be a part of %dx%d, not empty", c[0], c[1], c[2], c[3], s->width,
-                   s->height);
+    return rt_fail(err, RT_BAD_USAGE, "crop is %d,%d,%d,%d: it must be a part of %dx%d, not empty", c[0], c[1], c[2],
+                   c[3], s->width, s->height);
   }
   if (s->sample_begin >= s->sample_end || s->sample_end > RT_MAX_SPP) {
-    return rt_fail(err, RT_BAD_USAGE, "samples are %u to %u: at least one, at most %u", s->sample_begin, s->sample_end, RT_MAX_SPP);
+    return rt_fail(err, RT_BAD_USAGE, "samples are %u to %u: at least one, at most %u", s->sample_begin, s->sample_end,
+                   RT_MAX_SPP);
   }
   if (s->threads < 1 || s->threads > MAX_THREADS) {
     return rt_fail(err, RT_BAD_USAGE, "threads is %d: 1 to %d", s->threads, MAX_THREADS);
@@ -229,11 +238,12 @@ rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *
 }
 
 bool rt_job_wait(rt_job *job, double seconds) {
+  double wanted = seconds > 0.0 ? seconds < 1e9 ? seconds : 1e9 : 0.0;
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
-  double whole = floor(f_clamp((float)seconds, 0.0f, 1e9f));
-  until.tv_sec += (time_t)whole;
-  until.tv_nsec += seconds > whole && seconds < 1e9 ? (long)((seconds - whole) * 1e9) : 0;
+  time_t whole = (time_t)wanted;
+  until.tv_sec += whole;
+  until.tv_nsec += (long)((wanted - (double)whole) * 1e9);
   if (until.tv_nsec >= 1000000000L) {
     until.tv_nsec -= 1000000000L;
     until.tv_sec++;

@@ -7,15 +7,20 @@
 /* Four 32-bit lanes, one a dimension. Integers only: the same on every machine. */
 typedef uint32_t lanes __attribute__((vector_size(16)));
 
-/* Joe and Kuo 2008, "Constructing Sobol sequences with better two-dimensional projections", new-joe-kuo-6: for each dimension behind the
- * first the degree of its primitive polynomial, the polynomial's inner coefficients and the first m. */
-static const struct { int degree; uint32_t coefficients, m[3]; } JOE_KUO[3] = {
+/* Joe and Kuo 2008, "Constructing Sobol sequences with better two-dimensional projections", new-joe-kuo-6: for each
+ * dimension behind the first the degree of its primitive polynomial, the polynomial's inner coefficients and the
+ * first m. */
+static const struct {
+  int degree;
+  uint32_t coefficients, m[3];
+} JOE_KUO[3] = {
     {1, 0, {1}},
     {2, 1, {1, 3}},
     {3, 1, {1, 3, 1}},
 };
 
-/* reversed[n][v]: the bit-reversed point whose index has nibble n equal to v and zeros elsewhere; points add by exclusive or. */
+/* reversed[n][v]: the bit-reversed point whose index has nibble n equal to v and zeros elsewhere; points add by
+ * exclusive or. */
 static lanes reversed[8][16];
 static uint32_t directions[4][32]; /* directions[d][i]: the point of index 2^i */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -71,15 +76,15 @@ uint32_t rt_sobol(uint32_t index, uint32_t dimension) {
   return sobol_point(index, dimension & 3);
 }
 
-/* A hash in which each bit depends on itself and the lower ones alone: on bit-reversed numbers it is an Owen scramble. Laine and Karras 2011,
- * with the constants of Vegdahl 2021, "Building a Better LK Hash". */
-#define LAINE_KARRAS(x, seed)  \
-  do {                         \
-    (x) ^= (x) * 0x3d20adeau;  \
-    (x) += (seed);             \
-    (x) *= ((seed) >> 16) | 1; \
-    (x) ^= (x) * 0x05526c56u;  \
-    (x) ^= (x) * 0x53a22864u;  \
+/* A hash in which each bit depends on itself and the lower ones alone: on bit-reversed numbers it is an Owen
+ * scramble. Laine and Karras 2011, with the constants of Vegdahl 2021, "Building a Better LK Hash". */
+#define LAINE_KARRAS(x, seed)                                                                                          \
+  do {                                                                                                                 \
+    (x) ^= (x)*0x3d20adeau;                                                                                            \
+    (x) += (seed);                                                                                                     \
+    (x) *= ((seed) >> 16) | 1;                                                                                         \
+    (x) ^= (x)*0x05526c56u;                                                                                            \
+    (x) ^= (x)*0x53a22864u;                                                                                            \
   } while (0)
 
 rt_sampler rt_sampler_at(uint32_t x, uint32_t y, uint32_t sample, uint32_t seed) {

@@ -1,12 +1,14 @@
-/* The sampler: Owen-scrambled Sobol points, a pure function of (pixel, sample, dimension, seed).
- * Burley 2020, "Practical Hash-based Owen Scrambling": the first four Sobol dimensions, padded: each set of four dimensions has an index order
- * of its own by a nested uniform shuffle. */
+/* The sampler: Owen-scrambled Sobol points, a pure function of (pixel, sample, dimension, seed). Burley 2020,
+ * "Practical Hash-based Owen Scrambling": the first four Sobol dimensions, padded: each set of four dimensions has an
+ * index order of its own by a nested uniform shuffle. */
 #ifndef RT_RENDER_SAMPLER_H
 #define RT_RENDER_SAMPLER_H
 
 #include <stdint.h>
 
-typedef struct { uint32_t seed, index; } rt_sampler;
+typedef struct {
+  uint32_t seed, index;
+} rt_sampler;
 
 /* x and y count from the whole picture's top left, so that crops see the same numbers. */
 rt_sampler rt_sampler_at(uint32_t x, uint32_t y, uint32_t sample, uint32_t seed);

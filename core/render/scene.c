@@ -135,7 +135,8 @@ void rt_scene_hash(const rt_scene *scene, char hex[65]) {
   rt_sha256_hex(&sha, hex);
 }
 
-bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction, float tnear, float tfar, rt_scene_hit *out) {
+bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction, float tnear, float tfar,
+                        rt_scene_hit *out) {
   if (!scene->committed || !v3_is_finite(origin) || !v3_is_finite(direction) || v3_is_zero(direction)) return false;
   rt_float_mode saved;
   rt_float_mode_set(&saved);

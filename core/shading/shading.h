@@ -11,7 +11,8 @@
 typedef struct rt_materials rt_materials;
 rt_status rt_materials_new(rt_materials **out, rt_error *err);
 void rt_materials_free(rt_materials *materials);
-/* Retains the image. Checks that ids exist already (so that there are no cycles) and that constants are finite and in range. */
+/* Retains the image. Checks that ids exist already (so that there are no cycles) and that constants are finite and in
+ * range. */
 rt_status rt_materials_add_texture(rt_materials *materials, const rt_texture_desc *desc, uint32_t *id, rt_error *err);
 rt_status rt_materials_add(rt_materials *materials, const rt_material_desc *desc, uint32_t *id, rt_error *err);
 uint32_t rt_materials_count(const rt_materials *materials);
@@ -20,9 +21,9 @@ size_t rt_materials_bytes(const rt_materials *materials);
 void rt_materials_hash(const rt_materials *materials, rt_sha256 *sha);
 rt_rgb rt_texture_at(const rt_materials *materials, uint32_t texture, float u, float v);
 
-/* Emission. rt_material_emission gives the radiance that leaves at (u, v); `front` says whether on the side of the normal. For a material whose emission is
- * a power it gives flux / pi; the light's scale (1 / (area sides)) makes it radiance. A two_sided material emits with the material of each side,
- * a mix with the weighted sum. */
+/* Emission. rt_material_emission gives the radiance that leaves at (u, v); `front` says whether on the side of the
+ * normal. For a material whose emission is a power it gives flux / pi; the light's scale (1 / (area sides)) makes it
+ * radiance. A two_sided material emits with the material of each side, a mix with the weighted sum. */
 bool rt_material_emits(const rt_materials *materials, uint32_t material);
 bool rt_material_emission_is_power(const rt_materials *materials, uint32_t material);
 int rt_material_emission_sides(const rt_materials *materials, uint32_t material); /* 0, 1 or 2 */
@@ -30,36 +31,49 @@ rt_rgb rt_material_emission(const rt_materials *materials, uint32_t material, fl
 
 /* ---- BSDFs ---- */
 
-typedef enum { RT_BSDF_NONE, RT_BSDF_DIFFUSE, RT_BSDF_MIRROR, RT_BSDF_METAL, RT_BSDF_GLASS, RT_BSDF_PLASTIC } rt_bsdf_kind;
+typedef enum {
+  RT_BSDF_NONE,
+  RT_BSDF_DIFFUSE,
+  RT_BSDF_MIRROR,
+  RT_BSDF_METAL,
+  RT_BSDF_GLASS,
+  RT_BSDF_PLASTIC
+} rt_bsdf_kind;
 typedef struct {
   rt_bsdf_kind kind;
-  bool schlick;    /* metal: color is the reflectance at normal incidence; else eta and k */
+  bool schlick; /* metal: color is the reflectance at normal incidence; else eta and k */
   rt_rgb color;
   rt_rgb eta, k;
-  float alpha;     /* GGX; 0: smooth */
-  float ior;       /* relative to the outside, of the side of the normal: light that comes from -z sees 1 / ior */
+  float alpha;      /* GGX; 0: smooth */
+  float ior;        /* relative to the outside, of the side of the normal: light that comes from -z sees 1 / ior */
   float f_internal; /* plastic: reflectance of the coat for diffuse light from inside; a function of ior */
 } rt_bsdf;
 
-/* The BSDF at a point, textures looked up. `front`: the viewer is on the side of the normal. `pick` in [0, 1) chooses between the parts of a
- * mix; the choice is consumed, so that pick may be used on afterwards: it is rescaled in place. */
-void rt_material_bsdf(const rt_materials *materials, uint32_t material, float u, float v, bool front, float *pick, rt_bsdf *out);
+/* The BSDF at a point, textures looked up. `front`: the viewer is on the side of the normal. `pick` in [0, 1) chooses
+ * between the parts of a mix; the choice is consumed, so that pick may be used on afterwards: it is rescaled in
+ * place. */
+void rt_material_bsdf(const rt_materials *materials, uint32_t material, float u, float v, bool front, float *pick,
+                      rt_bsdf *out);
 
 /* True when the BSDF has only directions of probability zero: it cannot be evaluated, only sampled. */
 bool rt_bsdf_is_delta(const rt_bsdf *bsdf);
-/* f(wo, wi) |cos wi| for radiance carried from wi to wo, and the density of rt_bsdf_sample for wi. Opaque BSDFs reflect on both sides: the caller has flipped the
- * frame for them so that wo.z > 0; for glass z is the outward normal and wo.z may be negative. */
+/* f(wo, wi) |cos wi| for radiance carried from wi to wo, and the density of rt_bsdf_sample for wi. Opaque BSDFs
+ * reflect on both sides: the caller has flipped the frame for them so that wo.z > 0; for glass z is the outward
+ * normal and wo.z may be negative. */
 rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf);
 
 typedef struct {
   rt_vec3 wi;
-  rt_rgb weight;      /* f |cos wi| / pdf */
-  float pdf;          /* over solid angle; 1 when delta */
+  rt_rgb weight; /* f |cos wi| / pdf */
+  float pdf;     /* over solid angle; 1 when delta */
   bool delta;
   bool transmission;
-  float eta_scale;    /* (eta of wi's side / eta of wo's side)^2 on transmission, else 1: weight holds 1 / eta_scale for radiance; roulette undoes it */
+  /* On transmission (eta of wi's side / eta of wo's side)^2, else 1: weight holds 1 / eta_scale for radiance, and
+   * roulette undoes it. */
+  float eta_scale;
 } rt_bsdf_sample_t;
-/* From three uniform numbers: u[0] picks the lobe, u[1], u[2] the direction. False when the path ends (absorbed, or below the horizon). */
+/* From three uniform numbers: u[0] picks the lobe, u[1], u[2] the direction. False when the path ends (absorbed, or
+ * below the horizon). */
 bool rt_bsdf_sample(const rt_bsdf *bsdf, rt_vec3 wo, const float u[3], rt_bsdf_sample_t *out);
 
 /* Exact unpolarized Fresnel reflectance. cos_i in [0, 1] (dielectric: its sign says the side: > 0 outside). */
@@ -73,29 +87,32 @@ rt_status rt_lights_new(rt_lights **out, rt_error *err);
 void rt_lights_free(rt_lights *lights);
 rt_status rt_lights_add(rt_lights *lights, uint32_t group, const rt_light_desc *desc, rt_error *err);
 rt_status rt_lights_background(rt_lights *lights, const rt_background_desc *desc, rt_error *err);
-/* After geometry is built: makes an emitter of each placed emissive shape, places the lights of groups, and the table that picks one. An emission that is a
- * power on a shape that cannot be sampled is RT_BAD_DATA. */
+/* After geometry is built: makes an emitter of each placed emissive shape, places the lights of groups, and the table
+ * that picks one. An emission that is a power on a shape that cannot be sampled is RT_BAD_DATA. */
 rt_status rt_lights_build(rt_lights *lights, const rt_geometry *geometry, const rt_materials *materials, rt_error *err);
 uint32_t rt_lights_count(const rt_lights *lights); /* the background counts as one when it is not black */
 size_t rt_lights_bytes(const rt_lights *lights);
 void rt_lights_hash(const rt_lights *lights, rt_sha256 *sha);
 
 typedef struct {
-  rt_vec3 wi;          /* unit, towards the light, from the reference point (before offsets) */
+  rt_vec3 wi;            /* unit, towards the light, from the reference point (before offsets) */
   rt_vec3 p, p_error, n; /* a point on the light and its outward normal; when finite and not `point` */
-  bool infinite;       /* background or sun: no p */
-  bool point;          /* p is exact: a point or spot light, n is 0 */
-  bool delta;          /* BSDF sampling cannot find it: MIS weight 1 */
-  rt_rgb radiance;     /* incident at the reference point along wi; for delta lights the irradiance-like weight: radiance / pdf is what counts */
-  float pdf;           /* over solid angle, times the probability of choosing this light; > 0. Delta: the probability of choosing alone */
+  bool infinite;         /* background or sun: no p */
+  bool point;            /* p is exact: a point or spot light, n is 0 */
+  bool delta;            /* BSDF sampling cannot find it: MIS weight 1 */
+  rt_rgb radiance;       /* incident at the reference point along wi; for delta lights radiance / pdf is what counts */
+  /* Over solid angle, times the probability of choosing this light; > 0. Delta: the probability of choosing alone. */
+  float pdf;
 } rt_light_sample;
 /* Picks a light (u_pick) and a point on it (u0, u1). False when it gives nothing. */
-bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, float u_pick, float u0, float u1,
-                      rt_light_sample *out);
-/* What a ray from `ref` in direction wi that hit `surface` receives by emission, and the density with which rt_lights_sample would have made wi (0 for what
- * cannot be sampled). */
-rt_rgb rt_lights_surface(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, rt_vec3 wi, const rt_surface *surface, float *pdf);
-/* The background in direction w (unit), without suns that are points, with discs of suns that are not, and its density. */
+bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, float u_pick, float u0,
+                      float u1, rt_light_sample *out);
+/* What a ray from `ref` in direction wi that hit `surface` receives by emission, and the density with which
+ * rt_lights_sample would have made wi (0 for what cannot be sampled). */
+rt_rgb rt_lights_surface(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, rt_vec3 wi,
+                         const rt_surface *surface, float *pdf);
+/* The background in direction w (unit), without suns that are points, with discs of suns that are not, and its
+ * density. */
 rt_rgb rt_lights_background_at(const rt_lights *lights, rt_vec3 w, float *pdf);
 
 #endif

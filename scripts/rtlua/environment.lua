@@ -66,7 +66,9 @@ function environment.trusted(script, find_module, run_module)
     return chunk()
   end
 
+  local exact = { _G = env, math = env.math, table = env.table }
   function env.require(name)
+    if exact[name] then return exact[name] end
     local ours = type(name) == "string" and not find(name, "^rtlua%f[.\0]")
     local path = ours and package.loaded[name] == nil and not package.preload[name] and find_module(name)
     if not path then return require(name) end

@@ -14,6 +14,8 @@ local context = require "rtlua.context"
 local environment = require "rtlua.environment"
 local errors = require "rtlua.errors"
 local guard = require "rtlua.core.guard"
+local render_options = require "rtlua.render_options"
+local schema = require "rtlua.schema"
 local system = require "rtlua.system"
 
 local loader = {}
@@ -93,12 +95,15 @@ local function running_place(sources, level)
   return nil
 end
 
+--- Can a process that failed exit with it?
+local function is_failure(code) return math.type(code) == "integer" and code > 0 and code < 256 end
+
 --- Code and text of whatever was raised.
 local function read_error(value)
   if type(value) == "string" then return errors.DATA, value end
   if type(value) == "table" then
     local code, message = rawget(value, "code"), rawget(value, "message")
-    if type(message) == "string" then return math.type(code) == "integer" and code or errors.DATA, message end
+    if type(message) == "string" then return is_failure(code) and code or errors.DATA, message end
   end
   local shown, text = pcall(tostring, value)
   local meta = debug.getmetatable(value)
@@ -247,7 +252,13 @@ local function run_boxed(path, options)
     end
     return nil, failure
   end
-  local scene = result.core and require("rtlua.scene").adopt(result.core, result.settings) or nil
+  local scene
+  if result.core then
+    -- Checked again: the settings say which files are written, and the scene may have got hold of them.
+    local settings, wrong = schema.read(render_options, result.settings, true)
+    if not settings then return nil, fault(errors.DATA, ("%s: rt.scene: render: %s"):format(path, wrong)) end
+    scene = require("rtlua.scene").adopt(result.core, settings)
+  end
   context.threads = options.threads
   return { value = scene, scene = scene, params_read = result.params_read, files = result.files }
 end

@@ -1,18 +1,29 @@
 -- Pearson's chi-squared test: what is sampled follows the density that is stated.
 --
--- The sphere of directions is cut into bins of equal solid angle, (cos theta, phi); the stated density is integrated over each, samples are
--- counted, and the probability of so large a difference is computed. As pbrt's and Mitsuba's tests do (after Wenzel Jakob).
+-- The sphere of directions is cut into bins of equal solid angle, (cos theta, phi); the stated density is integrated
+-- over each, samples are counted, and the probability of so large a difference is computed. As pbrt's and Mitsuba's
+-- tests do (after Wenzel Jakob).
 
 local estimate = require "spec.support.estimate"
 
 local chi_squared = {}
 
--- Q(a, x), the upper regularized incomplete gamma function: a series below a + 1, a continued fraction (Lentz) above. Numerical Recipes, 6.2.
+-- Q(a, x), the upper regularized incomplete gamma function: a series below a + 1, a continued fraction (Lentz) above.
+-- Numerical Recipes, 6.2.
 local function log_gamma(x)
-  local c = { 76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, .1208650973866179e-2, -.5395239384953e-5 }
+  local c = {
+    76.18009172947146,
+    -86.50532032941677,
+    24.01409824083091,
+    -1.231739572450155,
+    0.1208650973866179e-2,
+    -0.5395239384953e-5,
+  }
   local sum, t = 1.000000000190015, x + 5.5
-  for i, v in ipairs(c) do sum = sum + v / (x + i) end
-  return (x + .5) * math.log(t) - t + math.log(2.5066282746310005 * sum / x)
+  for i, v in ipairs(c) do
+    sum = sum + v / (x + i)
+  end
+  return (x + 0.5) * math.log(t) - t + math.log(2.5066282746310005 * sum / x)
 end
 
 local function upper_gamma(a, x)
@@ -42,14 +53,14 @@ local function upper_gamma(a, x)
 end
 
 --- The probability that `statistic` or more comes from chance, with `freedom` degrees of freedom.
-function chi_squared.p_value(statistic, freedom)
-  return upper_gamma(freedom / 2, statistic / 2)
-end
+function chi_squared.p_value(statistic, freedom) return upper_gamma(freedom / 2, statistic / 2) end
 
 local function compare(counts, expected, significance)
   -- Bins that expect less than five are pooled, as the test's approximation wants.
   local order = {}
-  for i in ipairs(expected) do order[i] = i end
+  for i in ipairs(expected) do
+    order[i] = i
+  end
   table.sort(order, function(a, b) return expected[a] < expected[b] end)
   local statistic, freedom, pooled_expected, pooled_count = 0, -1, 0, 0
   for _, i in ipairs(order) do
@@ -72,12 +83,14 @@ end
 
 local function zeros(n)
   local list = {}
-  for i = 1, n do list[i] = 0 end
+  for i = 1, n do
+    list[i] = 0
+  end
   return list
 end
 
--- The integral of the density over the bin of row and column, from steps^2 points, one in each of as many equal parts of the bin; also the smallest and the
--- largest value that was met.
+-- The integral of the density over the bin of row and column, from steps^2 points, one in each of as many equal parts
+-- of the bin; also the smallest and the largest value that was met.
 local function integrate(pdf, row, column, rows, columns, steps)
   local sum, least, most = 0, math.huge, 0
   local dtheta, dphi = math.pi / (rows * steps), 2 * math.pi / (columns * steps)
@@ -94,8 +107,8 @@ local function integrate(pdf, row, column, rows, columns, steps)
   return sum, least, most
 end
 
---- Directions. options: sample(u1, u2, u3) -> x, y, z or nil (a sample that gives nothing); pdf(x, y, z) -> density over solid angle;
---- samples (default 200,000), rows (of equal angle from z) and columns of bins.
+--- Directions. options: sample(u1, u2, u3) -> x, y, z or nil (a sample that gives nothing); pdf(x, y, z) -> density
+--- over solid angle; samples (default 200,000), rows (of equal angle from z) and columns of bins.
 function chi_squared.directions(options)
   local rows, columns = options.rows or 36, options.columns or 36
   local n = estimate.samples(options.samples or 200000)
@@ -118,25 +131,32 @@ function chi_squared.directions(options)
     local row, column = (bin - 1) // columns, (bin - 1) % columns
     local sum, least, most = integrate(options.pdf, row, column, rows, columns, 6)
     -- Where the density changes much or was overlooked, more closely.
-    if most > 1.2 * least or (sum == 0 and counts[bin] > 0) then sum = integrate(options.pdf, row, column, rows, columns, 48) end
+    if most > 1.2 * least or (sum == 0 and counts[bin] > 0) then
+      sum = integrate(options.pdf, row, column, rows, columns, 48)
+    end
     expected[bin] = sum * n
     total = total + sum * n
   end
   assert(total <= n * 1.005, ("the density integrates to %.5g"):format(total / n))
   -- What is left of probability 1 gives nothing. A remainder within the quadrature's own error is left out of the test.
   expected[bins + 1] = math.max(0, n - total)
-  if math.max(counts[bins + 1], expected[bins + 1]) < .005 * n then counts[bins + 1], expected[bins + 1] = 0, 0 end
+  if math.max(counts[bins + 1], expected[bins + 1]) < 0.005 * n then
+    counts[bins + 1], expected[bins + 1] = 0, 0
+  end
   compare(counts, expected, options.significance or 1e-4)
 end
 
---- For densities with poles: the mean of 1 / density over the samples in a bin is the solid angle of what they cover of it, which
---- uniform directions measure as well. sample(u1, u2, u3) -> x, y, z, density; pdf(x, y, z) > 0 says what is covered.
+--- For densities with poles: the mean of 1 / density over the samples in a bin is the solid angle of what they cover
+--- of it, which uniform directions measure as well. sample(u1, u2, u3) -> x, y, z, density; pdf(x, y, z) > 0 says
+--- what is covered.
 function chi_squared.solid_angles(options)
   local rows, columns, n = 12, 12, estimate.samples(400000)
   local sampled, squares, uniform = zeros(rows * columns), zeros(rows * columns), zeros(rows * columns)
   local function bin_of(x, y, z)
     local phi = math.atan(y, x) / (2 * math.pi)
-    return math.min(rows - 1, math.floor((z + 1) / 2 * rows)) * columns + math.min(columns - 1, math.floor((phi - math.floor(phi)) * columns)) + 1
+    return math.min(rows - 1, math.floor((z + 1) / 2 * rows)) * columns
+      + math.min(columns - 1, math.floor((phi - math.floor(phi)) * columns))
+      + 1
   end
   math.randomseed(options.seed or 1)
   for _ = 1, n do
@@ -179,7 +199,7 @@ function chi_squared.line(options)
     counts[bin] = counts[bin] + 1
   end
   for i = 0, bins * steps - 1 do
-    local x = low + (high - low) * (i + .5) / (bins * steps)
+    local x = low + (high - low) * (i + 0.5) / (bins * steps)
     local bin = i // steps + 1
     expected[bin] = expected[bin] + options.pdf(x) * (high - low) / (bins * steps) * n
   end

@@ -46,9 +46,7 @@ function Folder:list()
   return names
 end
 
-function Folder:remove()
-  remove(self.path)
-end
+function Folder:remove() remove(self.path) end
 
 Folder.__close = Folder.remove
 
