@@ -67,7 +67,8 @@ BINDING_OBJECTS := $(BINDINGS:%.c=$(OUT)/%.o)
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
 
-.PHONY: all demo test lint lint-format lint-c lint-lua lint-docs format print-exact docs bench install uninstall clean FORCE
+.PHONY: all demo test lint lint-format lint-c lint-lua lint-docs format print-exact docs bench install uninstall clean
+.PHONY: FORCE
 all: rtlua.so
 
 # One module for all of Lua's, at the top, where ./rtlua looks: a copy of the variant that was asked for last.
