@@ -71,3 +71,26 @@ describe("a black body", function()
     assert.truthy(select(2, read "300K"):find "500K to 100000K")
   end)
 end)
+
+describe("a metal's preset", function()
+  -- Reflectance at normal incidence, ((n - 1)^2 + k^2) / ((n + 1)^2 + k^2): what these metals are known to look like.
+  local metals = require "rtlua.metals"
+  local function reflectance(metal)
+    local f = {}
+    for c = 1, 3 do
+      local n, k = metal.eta[c], metal.k[c]
+      f[c] = ((n - 1) ^ 2 + k * k) / ((n + 1) ^ 2 + k * k)
+    end
+    return f
+  end
+
+  for name, expected in pairs {
+    aluminium = { 0.91, 0.92, 0.92 }, copper = { 0.95, 0.63, 0.54 }, gold = { 0.97, 0.77, 0.33 },
+    iron = { 0.53, 0.52, 0.52 }, silver = { 0.97, 0.95, 0.90 },
+  } do
+    it("reflects as the metal does: " .. name, function()
+      local f = reflectance(metals[name])
+      for c = 1, 3 do assert.near(expected[c], f[c], 0.05) end
+    end)
+  end
+end)
