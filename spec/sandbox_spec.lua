@@ -286,8 +286,16 @@ describe("a sandboxed scene", function()
       dir:write(("scene/%s.lua"):format(name), trap)
     end
     dir:write("scene/scene.lua", HEAD .. "return scene_of(rt.sphere {})")
-    local result = run.rtlua { "info", dir.path .. "/scene/scene.lua" }
-    assert.equal(0, result.code, result.stderr)
+    for _, cwd in ipairs { dir.path, dir.path .. "/scene" } do
+      local result = run.rtlua({ "info", dir.path .. "/scene/scene.lua" }, { cwd = cwd })
+      assert.equal(0, result.code, result.stderr)
+    end
+  end)
+
+  it("is not believed when it forges a scene", function()
+    local dir <close> = playground()
+    dir:write("scene/scene.lua", 'return setmetatable({}, { __metatable = "rtlua.scene" })')
+    assert.equal(65, run.rtlua { "render", dir.path .. "/scene/scene.lua" }.code)
   end)
 
   it("requires modules beside it and below, once, in its own environment", function()
@@ -391,7 +399,7 @@ describe("a sandbox's memory", function()
   end)
 
   it("is limited under the command", function()
-    local result = answer('local s = ("x"):rep(1 << 29) return s .. s .. s .. s .. s .. s .. s .. s')
+    local result = answer('local s = ("x"):rep(1 << 25) return ' .. ("s .. "):rep(128) .. "s")
     assert_line(result, "out of memory: a sandboxed scene's Lua may use 4 GB: .*%-%-trust")
   end)
 end)

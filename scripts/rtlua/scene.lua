@@ -33,7 +33,8 @@ function meta.__newindex(_, key) error(("a scene does not change: '%s' cannot be
 
 function meta.__tostring() return "a scene" end
 
-function scene.is(value) return type(value) == "table" and getmetatable(value) == "rtlua.scene" end
+--- By what only this module can have put there: a metatable's name may be forged.
+function scene.is(value) return type(value) == "table" and rawget(value, DATA) ~= nil end
 
 local function data_of(value) return scene.is(value) and rawget(value, DATA) or nil end
 
