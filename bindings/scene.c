@@ -82,7 +82,10 @@ static int l_texture(lua_State *L) {
     desc.a = rtl_id(L, 2, "a");
     desc.b = rtl_id(L, 2, "b");
   }
-  if (desc.kind == RT_TEXTURE_IMAGE) desc.image = push_image(L, 2, "image");
+  if (desc.kind == RT_TEXTURE_IMAGE) {
+    desc.value = rtl_vec3_or(L, 2, "value", (rt_vec3){1.0f, 1.0f, 1.0f});
+    desc.image = push_image(L, 2, "image");
+  }
   rt_error err;
   uint32_t id = RT_NONE;
   rt_status status = rt_scene_texture(to_builder(L), &desc, &id, &err);

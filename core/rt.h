@@ -131,7 +131,7 @@ typedef struct rt_scene rt_scene;
 typedef enum { RT_TEXTURE_CONSTANT, RT_TEXTURE_IMAGE, RT_TEXTURE_CHECKER } rt_texture_kind;
 typedef struct {
   rt_texture_kind kind;
-  rt_rgb value;    /* constant; a scalar parameter reads x */
+  rt_rgb value;    /* constant: the colour; image: what multiplies it. A scalar parameter reads x */
   rt_image *image; /* image: bilinear, repeated, by uv */
   uint32_t a, b;   /* checker: textures of the even and the odd squares */
   float scale[2];  /* image and checker: repetitions (squares) per unit of u and v */

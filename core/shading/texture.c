@@ -2,7 +2,7 @@
  *
  * u goes right and v up, origin at the bottom left, while an image's rows go from top to bottom; texel (x, row y) has
  * its centre at u = (x + 1/2) / width, v = 1 - (y + 1/2) / height. Both repeat. A checker's square is the pair of
- * whole parts of u and v, scaled; it is even when their sum is. Coordinates that are not finite count as 0, and
+ * whole parts of u and v, scaled; it is even when their sum is. An image is multiplied by the texture's value. Coordinates that are not finite count as 0, and
  * whatever is turned into an integer has been clamped before. */
 #include "base/error.h"
 #include "base/memory.h"
@@ -35,8 +35,9 @@ static rt_rgb lerp(rt_rgb a, rt_rgb b, float w) { return v3_add(v3_scale(a, 1.0f
 
 static rt_rgb image_at(const texture *t, float u, float v) {
   texel_pair x = texels(u, t->width), y = texels(-v, t->height);
-  return lerp(lerp(texel(t, x.i, y.i), texel(t, x.j, y.i), x.w), lerp(texel(t, x.i, y.j), texel(t, x.j, y.j), x.w),
-              y.w);
+  rt_rgb above = lerp(texel(t, x.i, y.i), texel(t, x.j, y.i), x.w);
+  rt_rgb below = lerp(texel(t, x.i, y.j), texel(t, x.j, y.j), x.w);
+  return v3_mul(t->value, lerp(above, below, y.w));
 }
 
 static bool is_odd(float whole) { return whole - 2.0f * floorf(0.5f * whole) != 0.0f; }
@@ -59,6 +60,9 @@ static rt_status add_image(const rt_materials *materials, const rt_texture_desc 
   t->height = rt_image_height(desc->image);
   t->channels = rt_image_channels(desc->image);
   t->pixels = rt_image_view(desc->image);
+  t->value = desc->value;
+  if (!v3_is_finite(t->value))
+    return rt_fail(err, RT_BAD_DATA, "an image texture's factor must be finite: give numbers");
   t->first_use = materials->n_textures;
   for (uint32_t i = 0; i < materials->n_textures; i++) {
     if (materials->textures[i].image != desc->image) continue;

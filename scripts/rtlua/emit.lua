@@ -5,7 +5,6 @@
 -- around it; one that is placed goes into a group of its own, which an instance places, and every other placement of it
 -- shares that group. Order follows the script's, so that the same script gives the same scene, ids and hash.
 
-local core_image = require "rtlua.core.image"
 local description = require "rtlua.description"
 local errors = require "rtlua.errors"
 local families = require "rtlua.families"
@@ -22,8 +21,7 @@ function emit.new(core)
   return setmetatable({
     core = core,
     constants = {}, -- "r g b" -> texture
-    textures = {},  -- description -> texture
-    scaled = {},    -- description -> factor -> texture
+    textures = {},  -- description -> factor -> texture
     materials = {}, -- description -> material
     groups = {},    -- shape -> inherited material (or false) -> group
   }, Emitter)
@@ -51,20 +49,6 @@ function Emitter:constant(data, r, g, b)
   return id
 end
 
--- A copy of an image with its colours multiplied; alpha stays.
-local function multiplied(data, picture, factor)
-  local copy = check(data, core_image.new(picture.width, picture.height, picture.channels))
-  local colours = picture.channels >= 3 and 3 or 1
-  for y = 0, picture.height - 1 do
-    for x = 0, picture.width - 1 do
-      local v = picture:pixel(x, y)
-      for c = 1, colours do v[c] = v[c] * factor end
-      copy:set(x, y, v)
-    end
-  end
-  return copy
-end
-
 --- The id of a colour, number or texture times a factor.
 function Emitter:texture(data, value, factor)
   factor = factor or 1
@@ -82,8 +66,8 @@ function Emitter:texture(data, value, factor)
     local a, b = self:texture(own, f.a, factor), self:texture(own, f.b, factor)
     id = check(own, self.core:texture { kind = "checker", a = a, b = b, scale = f.scale })
   else
-    local picture = factor == 1 and f.image or multiplied(own, f.image, factor)
-    id = check(own, self.core:texture { kind = "image", image = picture, scale = f.scale })
+    local by = { factor, factor, factor }
+    id = check(own, self.core:texture { kind = "image", image = f.image, value = by, scale = f.scale })
   end
   known[factor] = id
   return id
