@@ -152,7 +152,7 @@ static int l_brute_hit(lua_State *L) {
 
 static int l_occluded(lua_State *L) {
   rt_ray ray = check_ray(L);
-  lua_pushboolean(L, rt_occluded(check_scene(L, 1)->geometry, &ray));
+  lua_pushboolean(L, rt_occluded(check_scene(L, 1)->geometry, &ray, RT_NO_TARGET));
   return 1;
 }
 

@@ -187,6 +187,44 @@ describe("a white Lambert sphere in sunlight", function()
   )
 end)
 
+describe("a lamp that is shut in", function()
+  -- However thin the wall, and however far away its shadow: no light comes out.
+  for _, case in ipairs { { 1e-5, 3 }, { 1e-3, 3 }, { 1e-3, 1000 } } do
+    local gap, distance = table.unpack(case)
+    it(("by a black shell %g away gives nothing %g away"):format(gap, distance), function()
+      local scene = rt.scene {
+        camera = look_at({ 0, -distance, 0 }, { distance, 0, distance }),
+        rt.sphere { radius = 1, material = rt.light { radiance = 1000 } },
+        rt.sphere { radius = 1 + gap, material = rt.diffuse { color = 0 } },
+        rt.plane { point = { 0, -distance, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = 1 } },
+      }
+      local image = scene:render { size = { 8, 8 }, spp = estimate.samples(64) }
+      for y = 0, 7 do
+        for x = 0, 7 do assert.same({ 0, 0, 0 }, image:pixel(x, y)) end
+      end
+    end)
+  end
+
+  -- A panel's far face emits into the panel: what the floor sees is the near face alone, however thin the panel.
+  it("in a thin panel is seen once", function()
+    local function panel(thickness)
+      return rt.scene {
+        camera = look_at({ 0, 0, 0 }, { 1, 1, 1 }),
+        rt.plane { point = { 0, 0, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = 1 } },
+        rt.box {
+          min = { -1, 20, -1 }, max = { 1, 20 + thickness, 1 }, material = rt.diffuse { color = 0, emission = 100 },
+        },
+      }
+    end
+    -- The near face is a quad of 2 by 2 at height 20, and 100 / pi times its solid angle's projection: the corner factor of
+    -- 1 by 1 four times.
+    local X = 1 / 20
+    local p = math.sqrt(1 + X * X)
+    local expected = 100 * 4 * (2 * X / p * math.atan(X / p)) / (2 * math.pi)
+    for _, thickness in ipairs { 1e-3, 0.1 } do estimate.matches(expected, panel(thickness), { spp = 256 }) end
+  end)
+end)
+
 describe("form factors", function()
   -- The receiver is white, so that its radiance over the emitter's is the form factor. The emitter is hidden from the
   -- camera, which looks through it.

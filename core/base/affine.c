@@ -77,10 +77,3 @@ rt_vec3 affine_vector(const rt_affine *a, rt_vec3 v) {
   for (int i = 0; i < 3; i++) r[i] = a->m[i][0] * v.x + a->m[i][1] * v.y + a->m[i][2] * v.z;
   return v3((float)r[0], (float)r[1], (float)r[2]);
 }
-
-/* Row i of the transpose is column i of the inverse. */
-rt_vec3 affine_normal(const rt_affine *inverse, rt_vec3 n) {
-  double r[3];
-  for (int i = 0; i < 3; i++) r[i] = inverse->m[0][i] * n.x + inverse->m[1][i] * n.y + inverse->m[2][i] * n.z;
-  return v3((float)r[0], (float)r[1], (float)r[2]);
-}

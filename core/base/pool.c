@@ -153,8 +153,6 @@ void rt_pool_free(rt_pool *pool) {
   rt_free(pool);
 }
 
-int rt_pool_threads(const rt_pool *pool) { return pool ? pool->threads : 1; }
-
 void rt_pool_for(rt_pool *pool, size_t n, void (*body)(void *context, size_t i, int worker), void *context) {
   if (looping || !pool || pool->threads == 1 || n <= 1) {
     /* A nested loop keeps its thread's number, so that scratch by worker stays its own. A loop of one item does not

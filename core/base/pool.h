@@ -11,7 +11,6 @@ typedef struct rt_pool rt_pool;
 /* `threads` counts the caller: 1 starts none. All signals are blocked in the threads that it starts. */
 rt_status rt_pool_new(rt_pool **out, int threads, rt_error *err);
 void rt_pool_free(rt_pool *pool);
-int rt_pool_threads(const rt_pool *pool);
 /* Calls body(context, i, worker) for each i in [0, n), from an atomic counter, on all threads and the caller; returns
  * when all are done. worker is in [0, threads). Nested calls run on the calling thread alone, unless the outer loop
  * has a single item. A NULL pool: the caller alone. */

@@ -19,10 +19,6 @@ static inline rt_vec3 v3_neg(rt_vec3 a) { return v3(-a.x, -a.y, -a.z); }
 /* a + b s */
 static inline rt_vec3 v3_mad(rt_vec3 a, rt_vec3 b, float s) { return v3(a.x + b.x * s, a.y + b.y * s, a.z + b.z * s); }
 static inline float v3_dot(rt_vec3 a, rt_vec3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
-static inline rt_vec3 v3_cross(rt_vec3 a, rt_vec3 b) {
-  return v3(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
-}
-static inline float v3_length(rt_vec3 a) { return sqrtf(v3_dot(a, a)); }
 /* In double, so that no finite vector over- or underflows; (0, 0, 0) stays. */
 static inline rt_vec3 v3_normalize(rt_vec3 a) {
   double length2 = (double)a.x * a.x + (double)a.y * a.y + (double)a.z * a.z;
@@ -77,7 +73,5 @@ rt_affine affine_mul(const rt_affine *a, const rt_affine *b); /* a after b */
 bool affine_invert(rt_affine *out, const rt_affine *a);       /* false: singular or not finite */
 rt_vec3 affine_point(const rt_affine *a, rt_vec3 p);
 rt_vec3 affine_vector(const rt_affine *a, rt_vec3 v);
-/* A normal by the inverse transpose: `inverse` is the inverse of the map; not normalized. Outward stays outward. */
-rt_vec3 affine_normal(const rt_affine *inverse, rt_vec3 n);
 
 #endif

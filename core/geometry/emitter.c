@@ -36,7 +36,6 @@ struct rt_emitter {
   double area;
   double face_area[3]; /* in the world; a disk's or sphere's is the first */
   double face_local[3];
-  rt_bounds bounds;
   rt_d3 center; /* of a sphere in the world */
   double radius;
   uint32_t *triangles; /* those with the material and an area */
@@ -57,11 +56,6 @@ static double triangle_area(const rt_emitter *e, uint32_t triangle) {
   return 0.5 * d3_length(d3_cross(d3_sub(b, a), d3_sub(c, a)));
 }
 
-static rt_bounds bounds_around(rt_bounds b, rt_d3 p) {
-  return bounds_union(b, (rt_bounds){v3(rt_round_down(p.x), rt_round_down(p.y), rt_round_down(p.z)),
-                                     v3(rt_round_up(p.x), rt_round_up(p.y), rt_round_up(p.z))});
-}
-
 static rt_status make_triangles(rt_emitter *e, uint32_t material, rt_error *err) {
   const rt_mesh *mesh = e->shape->mesh;
   size_t n = 0;
@@ -77,8 +71,6 @@ static rt_status make_triangles(rt_emitter *e, uint32_t material, rt_error *err)
     if (!(next > e->cdf[e->n_triangles])) continue;
     e->triangles[e->n_triangles++] = triangle;
     e->cdf[e->n_triangles] = next;
-    for (int corner = 0; corner < 3; corner++)
-      e->bounds = bounds_around(e->bounds, corner_in_world(e, triangle, corner));
   }
   e->area = e->cdf[e->n_triangles];
   return RT_OK;
@@ -137,8 +129,6 @@ static rt_status make_round(rt_emitter *e, rt_error *err) {
   default: return rt_fail(err, RT_BAD_DATA, "an infinite plane cannot be sampled as a light: use a quad or a disk");
   }
   e->area = e->face_area[0] + e->face_area[1] + e->face_area[2];
-  rt_bounds local = rt_shape_bounds(e->shape);
-  e->bounds = e->moved ? rt_bounds_map(&e->to_world, &local) : local;
   return RT_OK;
 }
 
@@ -161,7 +151,6 @@ rt_status rt_emitter_new(rt_emitter **out, const rt_geometry *g, uint32_t shape,
   e->shape = s;
   e->to_world = *to_world;
   e->moved = !is_identity(to_world);
-  e->bounds = RT_BOUNDS_EMPTY;
   e->determinant = fabs(rt_determinant(to_world));
   rt_status status = RT_OK;
   if (!affine_invert(&e->to_local, to_world))
@@ -186,7 +175,6 @@ void rt_emitter_free(rt_emitter *e) {
 }
 
 double rt_emitter_area(const rt_emitter *e) { return e->area; }
-rt_bounds rt_emitter_bounds(const rt_emitter *e) { return e->bounds; }
 
 /* ---- Densities --------------------------------------------------------------------------------------------------- */
 
@@ -259,7 +247,8 @@ static float rescale(double u, double from, double to) {
   return f_clamp(x, 0.0f, 0x1.fffffep-1f);
 }
 
-static void triangle_point(const rt_emitter *e, float u0, float u1, rt_point *out) {
+/* Returns the triangle. */
+static uint32_t triangle_point(const rt_emitter *e, float u0, float u1, rt_point *out) {
   double target = (double)u0 * e->area;
   size_t low = 0, high = e->n_triangles - 1; /* the last i with cdf[i] <= target */
   while (low < high) {
@@ -278,6 +267,7 @@ static void triangle_point(const rt_emitter *e, float u0, float u1, rt_point *ou
     x -= y;
   }
   rt_point_on_triangle(e->shape, e->triangles[low], x, y, out);
+  return e->triangles[low];
 }
 
 /* From the centre of a face of `shape`, in the plane of tangent and bitangent. */
@@ -335,10 +325,11 @@ bool rt_emitter_sample_at(const rt_emitter *e, rt_vec3 ref, float u0, float u1, 
   cone c;
   uint32_t face = 0;
   bool by_cone = make_cone(e, ref, &c);
+  out->primitive = 0;
   if (by_cone)
     cone_point(e, &c, u0, u1, &point);
   else if (e->kind == TRIANGLES)
-    triangle_point(e, u0, u1, &point);
+    out->primitive = triangle_point(e, u0, u1, &point);
   else if (e->kind == DISK)
     rt_point_on_round(s, 0, d3_add(s->center, disk_offset(s, u0, u1)), &point);
   else if (e->kind == CYLINDER)

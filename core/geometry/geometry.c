@@ -74,12 +74,9 @@ rt_status rt_geometry_add_group(rt_geometry *g, uint32_t *id, rt_error *err) {
 static rt_status find_group(rt_geometry *g, uint32_t id, rt_group **out, rt_error *err) {
   rt_status status = check_open(g, err);
   if (status != RT_OK) return status;
-  if (id >= g->n_groups) {
-    rt_fail(err, RT_BAD_USAGE, "there is no group %u: make it first", (unsigned)id);
-    return RT_BAD_USAGE; /* said once more for who reads the flow: *out is set when it is RT_OK */
-  }
-  *out = &g->groups[id];
-  return RT_OK;
+  if (id >= g->n_groups) status = rt_fail(err, RT_BAD_USAGE, "there is no group %u: make it first", (unsigned)id);
+  if (status == RT_OK) *out = &g->groups[id];
+  return status;
 }
 
 /* Room for one item, so that adding it cannot fail. */

@@ -50,7 +50,13 @@ typedef struct {
 } rt_hit;
 
 bool rt_intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit);
-bool rt_occluded(const rt_geometry *geometry, const rt_ray *ray);
+/* Is there any hit? A ray to a sampled point of a light, which has t = 1 there, names the primitive that the point is
+ * on: of that one, hits behind RT_TARGET_FROM do not count, since the ray's direction is rounded, so that it meets
+ * the light's surface a little before or behind the point, more so where it grazes it. All else that is in the way
+ * counts up to tfar. */
+bool rt_occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target);
+#define RT_NO_TARGET UINT64_MAX
+#define RT_TARGET_FROM (1.0f - 0x1p-12f)
 /* The definition of a hit: every primitive by the exact test, no tree. For the specs. */
 bool rt_intersect_brute(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit);
 
@@ -104,12 +110,12 @@ rt_status rt_emitter_new(rt_emitter **out, const rt_geometry *geometry, uint32_t
                          const rt_affine *to_world, rt_error *err);
 void rt_emitter_free(rt_emitter *emitter);
 double rt_emitter_area(const rt_emitter *emitter); /* in the world, one side, relative error below 1e-6 */
-rt_bounds rt_emitter_bounds(const rt_emitter *emitter);
 
 typedef struct {
   rt_vec3 p, p_error, n; /* n: unit, outward */
   float u, v;            /* texture coordinates */
   float pdf;             /* density over solid angle at the reference point */
+  uint32_t primitive;    /* that p is on: its ordinal is the placement's plus this */
 } rt_emitter_sample;
 /* A point of the emitter as seen from `ref`, from two uniform numbers in [0, 1). False when there is none (pdf 0).
  * Spheres that are still spheres in the world and do not hold `ref` are sampled by solid angle (a cone); everything

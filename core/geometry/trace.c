@@ -36,6 +36,8 @@ typedef struct {
   const rt_geometry *geometry;
   float tnear;
   bool any, camera, brute;
+  uint64_t target;   /* of this primitive, */
+  float target_from; /* hits behind this t do not count */
   bool found;
   rt_hit hit; /* the best so far; t is tfar and ordinal the largest while there is none */
   uint32_t depth, path[RT_MAX_NESTING];
@@ -52,6 +54,7 @@ static void visit_instance(search *s, const rt_item *item, const line *ray, uint
 /* t <= the best t. */
 static void accept(search *s, const rt_item *item, uint64_t ordinal, uint32_t primitive, float t, float u, float v) {
   if (!(t < s->hit.t || ordinal < s->hit.ordinal)) return;
+  if (ordinal == s->target && t > s->target_from) return;
   s->found = true;
   s->hit.t = t;
   s->hit.u = u;
@@ -255,6 +258,7 @@ static bool run(search *s, const rt_ray *ray) {
     l.d = rt_scale_by(l.d, exponent);
     s->tnear = ldexpf(s->tnear, -exponent);
     s->hit.t = ldexpf(f_min(s->hit.t, FLT_MAX), -exponent);
+    s->target_from = ldexpf(s->target_from, -exponent);
   }
   s->hit.ordinal = UINT64_MAX;
   const rt_group *world = &s->geometry->groups[0];
@@ -267,19 +271,20 @@ static bool run(search *s, const rt_ray *ray) {
 }
 
 bool rt_intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
-  search s = {.geometry = geometry, .camera = ray->camera};
+  search s = {.geometry = geometry, .camera = ray->camera, .target = RT_NO_TARGET};
   if (!run(&s, ray)) return false;
   *hit = s.hit;
   return true;
 }
 
-bool rt_occluded(const rt_geometry *geometry, const rt_ray *ray) {
-  search s = {.geometry = geometry, .camera = ray->camera, .any = true};
+bool rt_occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target) {
+  search s = {
+      .geometry = geometry, .camera = ray->camera, .any = true, .target = target, .target_from = RT_TARGET_FROM};
   return run(&s, ray);
 }
 
 bool rt_intersect_brute(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
-  search s = {.geometry = geometry, .camera = ray->camera, .brute = true};
+  search s = {.geometry = geometry, .camera = ray->camera, .brute = true, .target = RT_NO_TARGET};
   if (!run(&s, ray)) return false;
   *hit = s.hit;
   return true;

@@ -19,10 +19,8 @@
  * that the mesh itself would let out, since refraction by another normal than the surface's cannot be reversed. */
 #define SHADING_NORMALS_END 64
 
-/* Shadow rays end this far before the light, relative to their length: their direction is rounded, so that at the
- * light they are beside the sampled point by some u of the length, which grazing incidence on the light's own surface
- * magnifies. rt_offset takes care of the point's own error. */
-#define SHADOW_END (1.0f - 0x1p-16f)
+/* Shadow rays end this far before the light, relative to their length: what the rounding of their direction and of t takes. */
+#define SHADOW_END (1.0f - 4.0f * RT_U)
 
 /* Sampler sets of four dimensions: set 0 is the camera's, then two a vertex. */
 enum { SET_CAMERA, SET_BSDF, SET_LIGHT };
@@ -84,7 +82,7 @@ static bool is_unoccluded(path *p, const vertex *v, const rt_light_sample *light
     if (v3_is_zero(ray.d)) return false;
   }
   p->rays++;
-  return !rt_occluded(p->scene->geometry, &ray);
+  return !rt_occluded(p->scene->geometry, &ray, light->target);
 }
 
 /* Next event estimation: the light that one sampled point of one light sends to v. */
@@ -179,6 +177,10 @@ rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int 
     rt_vec3 wi;
     if (!scatter(&v, u, &next, &wi)) break;
     throughput = v3_mul(throughput, next.weight);
+    if (!v3_is_finite(throughput)) { /* the film counts such a sample, and drops it */
+      p.direct = v3_all(NAN);
+      break;
+    }
     if (next.transmission) eta_scale *= next.eta_scale;
     pdf = next.pdf;
     delta = next.delta;

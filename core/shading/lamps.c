@@ -125,7 +125,7 @@ static double spot_falloff(const rt_lamp *lamp, double versine_here) {
 }
 
 bool rt_lamp_light(const rt_lamp *lamp, rt_vec3 ref, rt_light_sample *out) {
-  *out = (rt_light_sample){.delta = true, .pdf = 1.0f};
+  *out = (rt_light_sample){.delta = true, .pdf = 1.0f, .target = RT_NO_TARGET};
   if (lamp->kind == RT_LIGHT_SUN) {
     out->wi = v3((float)lamp->axis[0], (float)lamp->axis[1], (float)lamp->axis[2]);
     out->infinite = true;

@@ -359,19 +359,20 @@ rt_status rt_lights_build(rt_lights *lights, const rt_geometry *geometry, const 
 
 /* ---- Sampling ---- */
 
-static bool sample_area(const light *l, const rt_materials *materials, rt_vec3 ref, float u0, float u1,
-                        rt_light_sample *out) {
+static bool sample_area(const rt_lights *lights, const light *l, const rt_materials *materials, rt_vec3 ref, float u0,
+                        float u1, rt_light_sample *out) {
   rt_emitter_sample s;
   if (!rt_emitter_sample_at(l->source, ref, u0, u1, &s)) return false;
   rt_vec3 wi = v3_normalize(v3_sub(s.p, ref));
   bool front = v3_dot(s.n, wi) < 0.0f;
   *out = (rt_light_sample){.wi = wi, .p = s.p, .p_error = s.p_error, .n = s.n, .pdf = s.pdf};
+  out->target = lights->keys[l - lights->lights].placement + s.primitive;
   out->radiance = v3_scale(rt_material_emission(materials, l->material, s.u, s.v, front), l->scale);
   return true;
 }
 
 static void sample_infinite(const rt_lights *lights, const light *l, float u0, float u1, rt_light_sample *out) {
-  *out = (rt_light_sample){.infinite = true};
+  *out = (rt_light_sample){.infinite = true, .target = RT_NO_TARGET};
   out->wi = l->kind == LIGHT_BACKGROUND ? rt_environment_sample(lights->environment, u0, u1)
                                         : rt_sun_sample(l->source, u0, u1);
   out->radiance = rt_lights_background_at(lights, out->wi, &out->pdf);
@@ -384,7 +385,7 @@ bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt
   const light *l = &lights->lights[rt_distribution_choose(lights->units, lights->n_lights, u_pick, &rest)];
   switch (l->kind) {
   case LIGHT_AREA:
-    if (!sample_area(l, materials, ref, u0, u1, out)) return false;
+    if (!sample_area(lights, l, materials, ref, u0, u1, out)) return false;
     out->pdf *= l->probability;
     break;
   case LIGHT_LAMP:

@@ -97,6 +97,7 @@ void rt_lights_hash(const rt_lights *lights, rt_sha256 *sha);
 typedef struct {
   rt_vec3 wi;            /* unit, towards the light, from the reference point (before offsets) */
   rt_vec3 p, p_error, n; /* a point on the light and its outward normal; when finite and not `point` */
+  uint64_t target;       /* ordinal of the primitive that p is on; RT_NO_TARGET: none */
   bool infinite;         /* background or sun: no p */
   bool point;            /* p is exact: a point or spot light, n is 0 */
   bool delta;            /* BSDF sampling cannot find it: MIS weight 1 */

@@ -2,8 +2,8 @@
  *
  * u goes right and v up, origin at the bottom left, while an image's rows go from top to bottom; texel (x, row y) has
  * its centre at u = (x + 1/2) / width, v = 1 - (y + 1/2) / height. Both repeat. A checker's square is the pair of
- * whole parts of u and v, scaled; it is even when their sum is. An image is multiplied by the texture's value. Coordinates that are not finite count as 0, and
- * whatever is turned into an integer has been clamped before. */
+ * whole parts of u and v, scaled; it is even when their sum is. An image is multiplied by the texture's value.
+ * Coordinates that are not finite count as 0, and whatever is turned into an integer has been clamped before. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "shading/material.h"
