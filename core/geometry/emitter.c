@@ -248,8 +248,8 @@ static float rescale(double u, double from, double to) {
 }
 
 /* Returns the triangle. */
-static uint32_t triangle_point(const rt_emitter *e, float u0, float u1, rt_point *out) {
-  double target = (double)u0 * e->area;
+static uint32_t triangle_point(const rt_emitter *e, double u0, float u1, rt_point *out) {
+  double target = u0 * e->area;
   size_t low = 0, high = e->n_triangles - 1; /* the last i with cdf[i] <= target */
   while (low < high) {
     size_t middle = low + (high - low + 1) / 2;
@@ -318,7 +318,8 @@ static void cone_point(const rt_emitter *e, const cone *c, float u0, float u1, r
   rt_point_on_round(e->shape, 0, d3_mad(e->shape->center, local, e->shape->radius), out);
 }
 
-bool rt_emitter_sample_at(const rt_emitter *e, rt_vec3 ref, float u0, float u1, rt_emitter_sample *out) {
+bool rt_emitter_sample_at(const rt_emitter *e, rt_vec3 ref, double fine_u0, float u1, rt_emitter_sample *out) {
+  float u0 = f_min((float)fine_u0, 1.0f - RT_U); /* all but the choice of a triangle have enough in 24 bits */
   const rt_shape *s = e->shape;
   rt_point point;
   rt_vec3 ns;
@@ -329,7 +330,7 @@ bool rt_emitter_sample_at(const rt_emitter *e, rt_vec3 ref, float u0, float u1, 
   if (by_cone)
     cone_point(e, &c, u0, u1, &point);
   else if (e->kind == TRIANGLES)
-    out->primitive = triangle_point(e, u0, u1, &point);
+    out->primitive = triangle_point(e, fine_u0, u1, &point);
   else if (e->kind == DISK)
     rt_point_on_round(s, 0, d3_add(s->center, disk_offset(s, u0, u1)), &point);
   else if (e->kind == CYLINDER)

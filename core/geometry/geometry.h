@@ -117,10 +117,11 @@ typedef struct {
   float pdf;             /* density over solid angle at the reference point */
   uint32_t primitive;    /* that p is on: its ordinal is the placement's plus this */
 } rt_emitter_sample;
-/* A point of the emitter as seen from `ref`, from two uniform numbers in [0, 1). False when there is none (pdf 0).
+/* A point of the emitter as seen from `ref`, from two uniform numbers in [0, 1); the first, which also chooses among a
+ * mesh's triangles, has a double's digits. False when there is none (pdf 0).
  * Spheres that are still spheres in the world and do not hold `ref` are sampled by solid angle (a cone); everything
  * else by area. */
-bool rt_emitter_sample_at(const rt_emitter *emitter, rt_vec3 ref, float u0, float u1, rt_emitter_sample *out);
+bool rt_emitter_sample_at(const rt_emitter *emitter, rt_vec3 ref, double u0, float u1, rt_emitter_sample *out);
 /* The density with which rt_emitter_sample_at makes the direction from `ref` to `surface` (a hit on this emitter). */
 float rt_emitter_pdf(const rt_emitter *emitter, rt_vec3 ref, const rt_surface *surface);
 

@@ -90,7 +90,9 @@ static void add_light(path *p, const vertex *v, uint32_t depth, rt_rgb throughpu
   float u[4];
   rt_sampler_set(&p->sampler, vertex_set(depth, SET_LIGHT), u);
   rt_light_sample light;
-  if (!rt_lights_sample(p->scene->lights, p->scene->materials, v->surface.p, u[0], u[1], u[2], &light)) return;
+  /* 48 bits for the choice, since there may be more than 2^24 lights. */
+  double pick = (double)u[0] + (double)u[3] * 0x1p-24;
+  if (!rt_lights_sample(p->scene->lights, p->scene->materials, v->surface.p, pick, u[1], u[2], &light)) return;
   rt_vec3 wi = frame_to_local(&v->frame, light.wi), wo = frame_to_local(&v->frame, v->wo);
   /* By the shading normal light may come from the side that the geometric normal says is dark: such light would leak
    * through. */

@@ -14,8 +14,8 @@ uint32_t rt_distribution_build(uint32_t *cumulative, const double *weights, size
   return total;
 }
 
-size_t rt_distribution_choose(const uint32_t *cumulative, size_t n, float u, double *rest) {
-  double x = (double)u * cumulative[n - 1];
+size_t rt_distribution_choose(const uint32_t *cumulative, size_t n, double u, double *rest) {
+  double x = u * cumulative[n - 1];
   size_t low = 0, high = n - 1; /* the first i with x < cumulative[i]: never one without units */
   while (low < high) {
     size_t middle = low + (high - low) / 2;

@@ -18,7 +18,7 @@
 uint32_t rt_distribution_build(uint32_t *cumulative, const double *weights, size_t n);
 
 /* The choice that u in [0, 1) falls on, and in *rest where in [0, 1) within it. The total must be above 0. */
-size_t rt_distribution_choose(const uint32_t *cumulative, size_t n, float u, double *rest);
+size_t rt_distribution_choose(const uint32_t *cumulative, size_t n, double u, double *rest);
 
 static inline uint32_t rt_distribution_units(const uint32_t *cumulative, size_t i) {
   return i ? cumulative[i] - cumulative[i - 1] : cumulative[0];

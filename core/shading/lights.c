@@ -359,7 +359,7 @@ rt_status rt_lights_build(rt_lights *lights, const rt_geometry *geometry, const 
 
 /* ---- Sampling ---- */
 
-static bool sample_area(const rt_lights *lights, const light *l, const rt_materials *materials, rt_vec3 ref, float u0,
+static bool sample_area(const rt_lights *lights, const light *l, const rt_materials *materials, rt_vec3 ref, double u0,
                         float u1, rt_light_sample *out) {
   rt_emitter_sample s;
   if (!rt_emitter_sample_at(l->source, ref, u0, u1, &s)) return false;
@@ -378,14 +378,15 @@ static void sample_infinite(const rt_lights *lights, const light *l, float u0, f
   out->radiance = rt_lights_background_at(lights, out->wi, &out->pdf);
 }
 
-bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, float u_pick, float u0,
+bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, double u_pick, float u0,
                       float u1, rt_light_sample *out) {
   if (!lights->n_lights) return false;
   double rest;
   const light *l = &lights->lights[rt_distribution_choose(lights->units, lights->n_lights, u_pick, &rest)];
   switch (l->kind) {
   case LIGHT_AREA:
-    if (!sample_area(lights, l, materials, ref, u0, u1, out)) return false;
+    /* What the choice of the light left of u_pick goes on behind the 24 bits of u0: a mesh may have millions of triangles. */
+    if (!sample_area(lights, l, materials, ref, (double)u0 + rest * 0x1p-24, u1, out)) return false;
     out->pdf *= l->probability;
     break;
   case LIGHT_LAMP:

@@ -106,7 +106,7 @@ typedef struct {
   float pdf;
 } rt_light_sample;
 /* Picks a light (u_pick) and a point on it (u0, u1). False when it gives nothing. */
-bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, float u_pick, float u0,
+bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, double u_pick, float u0,
                       float u1, rt_light_sample *out);
 /* What a ray from `ref` in direction wi that hit `surface` receives by emission, and the density with which
  * rt_lights_sample would have made wi (0 for what cannot be sampled). */
