@@ -169,19 +169,24 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LUADIR ?= $(PREFIX)/share/lua/5.4
 LIBDIR ?= $(PREFIX)/lib/lua/5.4
-SCENEDIR ?= $(PREFIX)/share/rtlua/scenes
+SHAREDIR ?= $(PREFIX)/share/rtlua
+SCENEDIR ?= $(SHAREDIR)/scenes
 
 install: all
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LUADIR)/rtlua" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(SCENEDIR)"
+	install -d "$(DESTDIR)$(SHAREDIR)/types" "$(DESTDIR)$(SHAREDIR)/docs"
 	install -m 755 rtlua "$(DESTDIR)$(BINDIR)/rtlua"
 	install -m 644 scripts/rtlua/*.lua "$(DESTDIR)$(LUADIR)/rtlua/"
 	install -m 755 rtlua.so "$(DESTDIR)$(LIBDIR)/rtlua.so"
 	install -m 644 scenes/*.lua "$(DESTDIR)$(SCENEDIR)/"
+	install -m 644 types/rtlua.lua "$(DESTDIR)$(SHAREDIR)/types/"
+	install -m 644 docs/reference.md "$(DESTDIR)$(SHAREDIR)/docs/"
 
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/rtlua" "$(DESTDIR)$(LIBDIR)/rtlua.so"
 	rm -rf "$(DESTDIR)$(LUADIR)/rtlua" "$(DESTDIR)$(SCENEDIR)"
-	-rmdir "$(DESTDIR)$(PREFIX)/share/rtlua" 2>/dev/null
+	rm -rf "$(DESTDIR)$(SHAREDIR)/types" "$(DESTDIR)$(SHAREDIR)/docs"
+	-rmdir "$(DESTDIR)$(SHAREDIR)" 2>/dev/null
 
 clean:
 	rm -rf build rtlua.so

@@ -35,7 +35,7 @@ build = {
     BINDIR = "$(BINDIR)",
     LUADIR = "$(LUADIR)",
     LIBDIR = "$(LIBDIR)",
-    SCENEDIR = "$(PREFIX)/scenes",
+    SHAREDIR = "$(PREFIX)",
   },
 }
 test = {

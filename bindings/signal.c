@@ -2,7 +2,8 @@
  *
  * The handler does what is safe in one: it stores the number and writes a byte to the self-pipe (Bernstein's trick).
  * What was asked for sticks until `clear`. A second signal ends the process at once. SIGHUP stays ignored where it
- * was (nohup). SA_RESTART is off, so that reads and waits return. */
+ * was (nohup). SA_RESTART is off, so that reads and waits return. SIGPIPE does nothing: a write to a closed pipe fails
+ * instead, and the picture is still written. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -39,6 +40,9 @@ static void on_signal(int number) {
   errno = before;
 }
 
+/* Not SIG_IGN, which a program that the script starts would inherit. */
+static void on_pipe(int number) { (void)number; }
+
 static int l_install(lua_State *L) {
   if (ends[0] < 0) {
     int fds[2];
@@ -55,6 +59,9 @@ static int l_install(lua_State *L) {
     if (signals[i].number == SIGHUP && sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;
     sigaction(signals[i].number, &action, NULL);
   }
+  struct sigaction action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART}, old;
+  sigemptyset(&action.sa_mask);
+  if (sigaction(SIGPIPE, NULL, &old) < 0 || old.sa_handler != SIG_IGN) sigaction(SIGPIPE, &action, NULL);
   lua_pushboolean(L, true);
   return 1;
 }

@@ -1,7 +1,9 @@
 /* rtlua.system: what the command wants to know of the process and its machine. */
 #include <errno.h>
+#include <lauxlib.h>
 #include <limits.h>
 #include <png.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -63,6 +65,13 @@ static int l_exists(lua_State *L) {
   return 1;
 }
 
+/* failed(file): has a write to it failed, now or earlier? */
+static int l_failed(lua_State *L) {
+  const luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  lua_pushboolean(L, stream->closef && ferror(stream->f));
+  return 1;
+}
+
 /* features(): what this build stands on, by name, with versions. */
 static int l_features(lua_State *L) {
   lua_createtable(L, 0, 2);
@@ -91,10 +100,17 @@ static int l_peak_memory(lua_State *L) {
 }
 
 RTL_OPEN luaopen_rtlua_system(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"threads", l_threads},         {"isatty", l_isatty}, {"columns", l_columns},   {"now", l_now},
-      {"realpath", l_realpath},       {"exists", l_exists}, {"features", l_features}, {"version", l_version},
-      {"peak_memory", l_peak_memory}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"threads", l_threads},
+                                       {"isatty", l_isatty},
+                                       {"columns", l_columns},
+                                       {"now", l_now},
+                                       {"realpath", l_realpath},
+                                       {"exists", l_exists},
+                                       {"features", l_features},
+                                       {"version", l_version},
+                                       {"peak_memory", l_peak_memory},
+                                       {"failed", l_failed},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

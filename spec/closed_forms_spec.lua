@@ -216,8 +216,7 @@ describe("a lamp that is shut in", function()
         },
       }
     end
-    -- The near face is a quad of 2 by 2 at height 20, and 100 / pi times its solid angle's projection: the corner factor of
-    -- 1 by 1 four times.
+    -- The near face is a quad of 2 by 2 at height 20: the corner factor of 1 by 1 four times.
     local X = 1 / 20
     local p = math.sqrt(1 + X * X)
     local expected = 100 * 4 * (2 * X / p * math.atan(X / p)) / (2 * math.pi)

@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local folder = require "spec.support.folder"
+local lfs = require "lfs"
 local run = require "spec.support.run"
 
 local SCENE = [[
@@ -223,6 +224,31 @@ describe("rtlua diff and convert", function()
     assert.equal(65, diff("a.pfm", "c.pfm").code)
     assert.equal(66, diff("a.pfm", "gone.pfm").code)
     assert.equal(64, run.rtlua({ "convert", "a.pfm", "b.jpeg" }, { cwd = dir.path }).code)
+  end)
+end)
+
+describe("a pipe that nobody reads", function()
+  -- What a pipeline whose reader has gone gives; "exit CODE" is on the stream that is left.
+  local function into_closed(dir, redirect, ...)
+    dir:write("scene.lua", (SCENE:gsub(", quiet = true", "")))
+    local command = ("exec 3>&1; { sleep .2; %q scene.lua %s; echo exit $? >&3; } %s | true; wait"):format(
+      lfs.currentdir() .. "/rtlua", table.concat({ ... }, " "), redirect)
+    return run.program("bash", { "-c", "exec 4>&2; " .. command }, { cwd = dir.path })
+  end
+
+  it("on standard error takes no picture away", function()
+    local dir <close> = folder.new()
+    local result = into_closed(dir, "2>&1", "-o", "a.png")
+    assert.equal("exit 0\n", result.stdout)
+    assert.same({ "a.png", "scene.lua" }, dir:list())
+  end)
+
+  it("for --json takes no picture away, and is told", function()
+    local dir <close> = folder.new()
+    local result = into_closed(dir, "2>&4", "-o", "a.png", "--json")
+    assert.equal("exit 73\n", result.stdout)
+    assert.equal("rtlua: standard output: cannot be written\n", result.stderr)
+    assert.same({ "a.png", "scene.lua" }, dir:list())
   end)
 end)
 

@@ -43,6 +43,20 @@ local printed = {
   end,
 }
 
+describe("a trusted script's _G", function()
+  it("is a table like lua's", function()
+    local text = [[
+      setmetatable(_G, { __index = function(_, name) error("undeclared " .. name, 0) end })
+      x = 1
+      local seen = {}
+      for k in next, _G do seen[k] = true end
+      print(rawget(_G, "x"), seen.x, seen.print, seen.math, rawget(_G, "_G") == _G, _ENV == _G)
+      print(pcall(function() return y end))]]
+    assert.equal(printed.stock(text), printed.run(text))
+    assert.equal("1\ttrue\ttrue\ttrue\ttrue\ttrue\nfalse\tundeclared y\n", printed.run(text))
+  end)
+end)
+
 local function lines_of(text)
   local lines = {}
   for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end

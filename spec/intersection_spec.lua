@@ -2,6 +2,7 @@
 -- bit-equal to brute force, occlusion agrees with it, and no ray slips between triangles that share an edge.
 
 local rt = require "rtlua"
+local core_of = require("rtlua.scene").core
 local probe = require "rtlua.core.probe"
 local estimate = require "spec.support.estimate"
 
@@ -106,8 +107,8 @@ describe("a hit", function()
         for _ = 1, rays do
           local ox, oy, oz, dx, dy, dz = ray(kind, s, vertices, indices)
           if dx ~= 0 or dy ~= 0 or dz ~= 0 then
-            local t, ordinal = probe.hit(scene.core, ox, oy, oz, dx, dy, dz)
-            local bt, bordinal = probe.brute_hit(scene.core, ox, oy, oz, dx, dy, dz)
+            local t, ordinal = probe.hit(core_of(scene), ox, oy, oz, dx, dy, dz)
+            local bt, bordinal = probe.brute_hit(core_of(scene), ox, oy, oz, dx, dy, dz)
             if t ~= bt or ordinal ~= bordinal then
               error(
                 ("%s ray %.9g %.9g %.9g  %.9g %.9g %.9g: tree %s %s, brute force %s %s"):format(
@@ -125,7 +126,7 @@ describe("a hit", function()
                 )
               )
             end
-            assert(probe.occluded(scene.core, ox, oy, oz, dx, dy, dz) == (t ~= nil))
+            assert(probe.occluded(core_of(scene), ox, oy, oz, dx, dy, dz) == (t ~= nil))
             if t then hits = hits + 1 end
           end
         end
@@ -169,7 +170,7 @@ describe("a closed mesh", function()
       local f = math.random() < 0.5 and 0 or math.random()
       local p = to_world(a[1] + f * (b[1] - a[1]), a[2] + f * (b[2] - a[2]), a[3] + f * (b[3] - a[3]))
       local ox, oy, oz = center[1] + random_in(0.2), center[2] + random_in(0.2), center[3] + random_in(0.2)
-      if not probe.hit(scene.core, ox, oy, oz, p[1] - ox, p[2] - oy, p[3] - oz) then escaped = escaped + 1 end
+      if not probe.hit(core_of(scene), ox, oy, oz, p[1] - ox, p[2] - oy, p[3] - oz) then escaped = escaped + 1 end
     end
     return escaped
   end

@@ -97,3 +97,23 @@ describe("a render", function()
     assert.equal("\137PNG", dir:read("a.png"):sub(1, 4))
   end)
 end)
+
+describe("an entry of the repl", function()
+  local function repl(signal)
+    local dir <close> = folder.new()
+    return timed({ "repl" }, {
+      cwd = dir.path, env = { RTLUA_STATE = dir.path }, signal = signal, after = 1,
+      stdin = "while true do pcall(function() while true do end end) end\nprint(7)\n",
+    })
+  end
+
+  it("is interrupted by SIGINT, which keeps the prompt", function()
+    local result = repl "INT"
+    assert.same({ 0, "7\n", "interrupted\n" }, { result.code, result.stdout, result.stderr })
+  end)
+  it("is ended by SIGTERM with 143, and the repl with it", function()
+    local result = repl "TERM"
+    assert.same({ 143, "", "" }, { result.code, result.stdout, result.stderr })
+    assert.is_true(result.seconds < 1 + 2 + 0.5)
+  end)
+end)

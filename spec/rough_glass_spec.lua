@@ -2,6 +2,7 @@
 -- it is written from.
 
 local rt = require "rtlua"
+local core_of = require("rtlua.scene").core
 local probe = require "rtlua.core.probe"
 
 -- Walter et al. 2007 with Smith's shadowing for GGX, G2 = 1 / (1 + lambda_o + lambda_i) on both sides, integrated
@@ -53,8 +54,8 @@ local function sampled(alpha, n, cos_o, inside)
     camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } },
     rt.sphere { radius = 1, material = rt.glass { ior = n, alpha = alpha } },
   }
-  local hit = scene.core:intersect(0, 0, 4, 0, 0, -1)
-  local bsdf = probe.bsdf(scene.core, hit.material, not inside)
+  local hit = core_of(scene):intersect(0, 0, 4, 0, 0, -1)
+  local bsdf = probe.bsdf(core_of(scene), hit.material, not inside)
   local ox, oz = math.sqrt(1 - cos_o * cos_o), inside and -cos_o or cos_o
   local sums, n_samples = { 0, 0 }, 1 << 20
   for i = 0, n_samples - 1 do

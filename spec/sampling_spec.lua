@@ -1,6 +1,7 @@
 -- What is sampled follows the density that is stated: the sampler, the pixel filters, every BSDF, every light.
 
 local rt = require "rtlua"
+local core_of = require("rtlua.scene").core
 local probe = require "rtlua.core.probe"
 local chi_squared = require "spec.support.chi_squared"
 
@@ -100,8 +101,8 @@ local function bsdf_of(material, front)
     camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } },
     rt.sphere { radius = 1, material = material },
   }
-  local hit = scene.core:intersect(0, 0, 4, 0, 0, -1)
-  return probe.bsdf(scene.core, hit.material, front ~= false)
+  local hit = core_of(scene):intersect(0, 0, 4, 0, 0, -1)
+  return probe.bsdf(core_of(scene), hit.material, front ~= false)
 end
 
 local function direction(degrees)
@@ -246,14 +247,14 @@ describe("a light", function()
         or chi_squared.directions
       test {
         sample = function(u1, u2, u3)
-          local x, y, z, _, _, _, pdf = probe.light_sample(scene.core, 0, 0, 0, u1, u2, u3)
+          local x, y, z, _, _, _, pdf = probe.light_sample(core_of(scene), 0, 0, 0, u1, u2, u3)
           return x, y, z, pdf
         end,
         -- Of all lights along the direction: they do not hide each other in these scenes. By area the density of a
         -- round light has a pole at its silhouette, which no quadrature of these bins resolves: solid_angles it is
         -- for those.
         pdf = function(x, y, z)
-          local _, _, _, pdf = probe.light_pdf(scene.core, 0, 0, 0, x, y, z)
+          local _, _, _, pdf = probe.light_pdf(core_of(scene), 0, 0, 0, x, y, z)
           return pdf
         end,
       }
@@ -265,9 +266,9 @@ describe("a light", function()
       local compared, off = 0, 0
       for _ = 1, 500 do
         local x, y, z, r, _, _, pdf =
-          probe.light_sample(scene.core, 0, 0, 0, math.random(), math.random(), math.random())
+          probe.light_sample(core_of(scene), 0, 0, 0, math.random(), math.random(), math.random())
         if x then
-          local sr, _, _, spdf = probe.light_pdf(scene.core, 0, 0, 0, x, y, z)
+          local sr, _, _, spdf = probe.light_pdf(core_of(scene), 0, 0, 0, x, y, z)
           compared = compared + 1
           -- Rays at the very rim may miss.
           if math.abs(r - sr) > 1e-3 * r or math.abs(pdf - spdf) > 1e-2 * pdf then off = off + 1 end

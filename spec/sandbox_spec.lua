@@ -181,6 +181,10 @@ local REFUSED = {
   { 'error { code = 0, message = "all is well" }', "all is well" },
   { 'error { code = 256, message = "all is well" }', "all is well" },
   { 'error(setmetatable({ code = 0, message = "all is well" }, { __metatable = "rtlua.error" }))', "all is well" },
+  { 'error { code = 64, message = "all is well" }', "all is well" },
+  { 'error { code = 76, message = "all is well" }', "all is well" },
+  { 'error(setmetatable({ code = 73, message = "all is well" }, { __metatable = "rtlua.error" }))', "all is well" },
+  { 'error("\\27[31m\\194\\155red\\127")', "\\x1B%[31m\\x9Bred\\x7F" },
   { 'error("two\\nlines")', "two lines" },
   { "error(setmetatable({}, { __tostring = function() return {} end }))", "error that is a table" },
 }
@@ -231,6 +235,40 @@ describe("a sandboxed scene", function()
       print(debug.traceback("m", 1), debug.traceback(coroutine.create(print)), debug.traceback {})
       print(pcall(string.rep, print), pcall(ipairs), pcall(rt.sphere, { radius = print }))]])
     assert.is_nil(lines:find "0x%x%x", lines)
+  end)
+
+  it("sees in a traceback its own frames alone", function()
+    local lines = printed [[
+      local function f() return (debug.traceback("m")) end
+      local s = f()
+      print(s)
+      print((xpcall(error, debug.traceback, "x")), debug.traceback(coroutine.create(f)))]]
+    assert.equal("m\nstack traceback:\n\tscene.lua:1: in local 'f'\n\tscene.lua:2: in main chunk\n"
+      .. "false\tstack traceback:\n", lines)
+  end)
+
+  it("prints no control characters to a terminal", function()
+    assert.equal("\\x1B[31m\ta\n", printed 'print("\\27[31m", "a")')
+  end)
+
+  it("may lie in the root folder", function()
+    local unique = os.tmpname()
+    os.remove(unique)
+    local path = "/rtlua_spec_" .. unique:match "[^/]*$" .. ".lua"
+    local file = io.open(path, "w")
+    if not file then return pending "needs leave to write there" end
+    file:write 'error("it " .. "ran")'
+    file:close()
+    local result = run.rtlua { "render", path }
+    os.remove(path)
+    assert.equal(65, result.code)
+    assert.equal(("rtlua: %s:1: it ran\n"):format(path), result.stderr)
+  end)
+
+  it("that is a folder is said to be one", function()
+    local result = run.rtlua { "info", "/tmp" }
+    assert.equal(66, result.code)
+    assert.equal("rtlua: /tmp: is a folder: give a Lua file\n", result.stderr)
   end)
 
   it("that calls its picture by a path is refused, even by the settings of a scene that is made", function()

@@ -55,6 +55,26 @@ describe("geometry that stands in several places", function()
     assert.equal(2 * 3 * 4, info.placed_triangles)
     assert.equal(2 * 3 * 5, info.placed_primitives)
   end)
+  it("nests 8 deep, and deeper in groups that only collect", function()
+    local plain = rt.sphere { name = "ball" }
+    for _ = 1, 40 do plain = rt.group { plain } end
+    local s = scene { plain }
+    assert.equal(0, s:describe().instances)
+    assert.equal("ball", at(s, 0).shape)
+    local placed = rt.sphere {}
+    for _ = 1, 8 do placed = rt.group { rt.group { placed }, translate = { 1, 0, 0 } } end
+    assert.truthy(at(scene { placed }, 8))
+    local message = complaint(scene, { rt.group { placed, translate = { 1, 0, 0 } } })
+    assert.truthy(message:find("nested", 1, true), message)
+  end)
+  it("keeps what a group that only collects says of its material", function()
+    local red, blue = rt.diffuse { color = 0, emission = { 1, 0, 0 } }, rt.diffuse { color = 0, emission = { 0, 0, 1 } }
+    assert.same({ 1, 0, 0 }, pixel { rt.group { rt.group { rt.sphere {}, material = red }, material = blue } })
+    local shared = rt.group { rt.group { rt.sphere {} } }
+    local here = rt.instance { shared, material = blue }
+    local there = rt.instance { shared, material = red, translate = { 9, 0, 0 } }
+    assert.same({ 0, 0, 1 }, pixel { here, there })
+  end)
   it("is placed after its own transform: scale, rotate, translate", function()
     local ball = rt.sphere { translate = { 1, 0, 0 }, name = "ball" }
     local s = scene { ball:at { translate = { 10, 0, 0 }, rotate = { { 0, 0, 1 }, 90 }, scale = 3, name = "other" } }
@@ -68,6 +88,16 @@ describe("geometry that stands in several places", function()
     local s = scene { rt.sphere { transform = rt.translate(2, 0, 0) * rt.scale(.5) } }
     assert.near(49.5, at(s, 2).t, 1e-5)
     assert.is_nil(at(s, 2.6))
+  end)
+end)
+
+describe("a scene", function()
+  it("shows neither its builder nor its settings", function()
+    local s = scene { rt.sphere {} }
+    assert.is_nil(s.core)
+    assert.is_nil(s.settings)
+    assert.is_nil(next(s))
+    assert.has_error(function() s.settings = {} end)
   end)
 end)
 
@@ -137,6 +167,8 @@ describe("a material", function()
     scene { tetrahedron { material_ids = { 1, 2, 1, 2 }, materials = { rt.mirror {}, rt.glass {} } } }
     local message = complaint(rt.mesh, { file = path, materials = { rde = rt.mirror {} } })
     assert.truthy(message:find("the mesh has no material 'rde' (did you mean 'red'?)", 1, true), message)
+    message = complaint(rt.mesh, { file = path, materials = { red = rt.mirror {} } })
+    assert.truthy(message:find("rt.mesh: materials: nothing for 'blue' of the file, only for 'red'", 1, true), message)
     message = complaint(tetrahedron, { material_ids = { 1, 2, 3, 1 }, materials = { rt.mirror {}, rt.glass {} } })
     assert.truthy(message:find("material_ids[3]: there is no material 3", 1, true), message)
     message = complaint(tetrahedron, { material_ids = { 1, 2 }, materials = { rt.mirror {}, rt.glass {} } })
@@ -230,6 +262,26 @@ describe("a complaint", function()
       assert.truthy(message:find(case[3]), message)
     end)
   end
+  it("points at an infinite plane that shines with a power, wherever it has its material from", function()
+    local power = rt.light { power = 3 }
+    for _, material in ipairs {
+      power, rt.two_sided { front = rt.diffuse {}, back = power }, rt.mix { a = rt.mirror {}, b = power },
+    } do
+      local own, inherited = rt.plane { material = material }, rt.plane {}
+      local line = debug.getinfo(1, "l").currentline - 1
+      for _, element in ipairs { own, rt.group { inherited, material = material, translate = { 0, 1, 0 } } } do
+        local message = complaint(scene, { element })
+        assert.truthy(message:find(("scene_spec.lua:%d: rt.plane: material: power"):format(line), 1, true), message)
+      end
+    end
+    scene { rt.plane { material = rt.light { power = 0 } }, rt.plane { material = rt.light { radiance = 1 } } }
+  end)
+  it("points at a light whose power has a texture for a colour", function()
+    for _, color in ipairs { rt.checker { 0, 1 }, rt.image.new(2, 2) } do
+      local message = complaint(rt.light, { power = 1, color = color })
+      assert.truthy(message:find("rt.light: color: power needs a plain colour", 1, true), message)
+    end
+  end)
   it("has code 66 for a file that is missing", function()
     for _, f in ipairs {
       function() return rt.mesh { file = "gone.ply" } end, function() return rt.image "gone.png" end,

@@ -357,7 +357,7 @@ function rt.cylinder(fields) end
 ---@field indices? number[]|number[][] Three vertices for each triangle, counted from 1.
 ---@field normals? number[]|number[][] Shading normals, one for each vertex; flat triangles without them.
 ---@field uvs? number[]|number[][] Texture coordinates, one pair for each vertex; the origin is bottom left.
----@field materials? table<string|integer, rtlua.Material> Materials by an OBJ's usemtl names, or a list that material_ids counts into.
+---@field materials? table<string|integer, rtlua.Material> Materials by an OBJ's usemtl names, or a list that material_ids counts into. Names that it leaves out are made of `material`, which must then be given.
 ---@field material_ids? integer[] For each triangle, which of `materials` it is made of, counted from 1.
 ---@field material? rtlua.Material What it is made of; 80 % grey diffuse when neither it nor a group around it has one.
 ---@field name? string What scene:intersect calls it.
@@ -382,7 +382,7 @@ function rt.mesh(fields) end
 ---@field rotate? { [1]: rtlua.Vector, [2]: number } Turns about an axis through the origin by an angle in degrees: { axis, degrees }.
 ---@field translate? rtlua.Vector Moves, after scale and rotate.
 
----Shapes and lights that are placed together. Its material is for those inside that have none. A group that stands in several places is stored once.
+---Shapes and lights that are placed together. Its material is for those inside that have none. A group that stands in several places is stored once. Placements nest up to 8 deep; a group without one, without a name, that stands once does not count.
 ---@param fields? rtlua.GroupFields
 ---@return rtlua.Shape
 function rt.group(fields) end
@@ -397,7 +397,7 @@ function rt.group(fields) end
 ---@field rotate? { [1]: rtlua.Vector, [2]: number } Turns about an axis through the origin by an angle in degrees: { axis, degrees }.
 ---@field translate? rtlua.Vector Moves, after scale and rotate.
 
----A placement of a shape that shares its geometry: placed after the shape's own transform. Its material is for what has none inside.
+---A placement of a shape that shares its geometry: placed after the shape's own transform. Its material is for what has none inside. Placements nest up to 8 deep.
 ---@param fields? rtlua.InstanceFields
 ---@return rtlua.Shape
 function rt.instance(fields) end
@@ -461,7 +461,7 @@ function rt.plastic(fields) end
 ---@class rtlua.LightFields
 ---@field radiance? number Radiance, W/(m² sr), times color; 1 when neither it nor power is given.
 ---@field power? number Flux of each placed copy in W per channel, all emitting sides together, times color; instead of radiance.
----@field color? rtlua.Color|rtlua.Texture|rtlua.Image Multiplies radiance or power; a kelvin colour has luminance 1. Default: 1.
+---@field color? rtlua.Color|rtlua.Texture|rtlua.Image Multiplies radiance or power; a kelvin colour has luminance 1. A power needs a plain colour, no texture. Default: 1.
 ---@field two_sided? boolean Emits on both sides. Default: false.
 
 ---A surface that emits and reflects nothing. It emits on the side of its normal, or on both.

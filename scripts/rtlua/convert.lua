@@ -2,18 +2,18 @@
 
 local core = require "rtlua.core.image"
 local errors = require "rtlua.errors"
+local run = require "rtlua.run"
 
 local convert = {}
 
 function convert.command(parsed)
   local from, to = parsed.arguments[1], parsed.arguments[2]
-  local ok, message, code = core.can_save(to)
-  if not ok then errors.raise(code, message) end
-  local picture
-  picture, message, code = core.load(from)
+  run.check_output(to)
+  local picture, message, code = core.load(from)
   if not picture then errors.raise(code, message) end
   local o = parsed.options
-  ok, message, code = picture:save(to, { exposure = o.exposure, tonemap = o.tonemap, bits = o.bits })
+  local ok
+  ok, message, code = run.write_output(to, picture, { exposure = o.exposure, tonemap = o.tonemap, bits = o.bits })
   if not ok then errors.raise(code, message) end
   return 0
 end

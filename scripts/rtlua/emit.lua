@@ -3,7 +3,9 @@
 -- A description is emitted once however often it is used: textures and materials by identity (constants by value),
 -- shapes by identity and the material that they inherit. A shape that stays where it is goes straight into the group
 -- around it; one that is placed goes into a group of its own, which an instance places, and every other placement of it
--- shares that group. Order follows the script's, so that the same script gives the same scene, ids and hash.
+-- shares that group. What is in a group that stands once, where it is, without a name, goes straight into the group
+-- around that: it is no level of nesting. Order follows the script's, so that the same script gives the same scene, ids
+-- and hash.
 
 local description = require "rtlua.description"
 local errors = require "rtlua.errors"
@@ -24,6 +26,7 @@ function emit.new(core)
     textures = {},  -- description -> factor -> texture
     materials = {}, -- description -> material
     groups = {},    -- shape -> inherited material (or false) -> group
+    uses = {},      -- group -> how often it stands in the script's elements
   }, Emitter)
 end
 
@@ -152,6 +155,19 @@ local shape_fields = {
   mesh = function(f, desc) desc.mesh = f.mesh end,
 }
 
+--- Does a material shine with a power? Its parts are known to the core, so it is not nested deeply.
+local function has_power(material)
+  local data = description.data(material, families.material)
+  local f = data.fields
+  if data.record == materials.light then
+    return f.power ~= nil and f.power > 0 and math.max(table.unpack(f.color)) > 0
+  end
+  for _, part in ipairs { "front", "back", "a", "b" } do
+    if f[part] and description.is(f[part], families.material) and has_power(f[part]) then return true end
+  end
+  return false
+end
+
 -- A primitive where it was described, into a group.
 function Emitter:primitive(group, data, inherited, name, hidden)
   local f = data.fields
@@ -159,6 +175,10 @@ function Emitter:primitive(group, data, inherited, name, hidden)
   local desc = { kind = data.record.name, name = name, hidden = hidden, materials = {} }
   shape_fields[desc.kind](f, desc)
   for i, material in ipairs(f.slots or { false }) do desc.materials[i] = self:material(material or own) end
+  if desc.kind == "plane" and has_power(own) then
+    description.fail(data, errors.DATA,
+      "material: power is spread over the area of a shape, and an infinite plane has none: give radiance")
+  end
   check(data, self.core:shape(group, desc))
 end
 
@@ -173,7 +193,10 @@ function Emitter:group_of(shape, data, inherited)
   if not known[key] then
     -- What is inside comes first: a group may only be placed in a later one.
     if data.record.name == "group" then
-      known[key] = self:children(data, data.fields.material or inherited)
+      for _, child in ipairs(data.fields.children) do self:prepare(child, data.fields.material or inherited) end
+      local group = check(data, self.core:group())
+      self:children(group, data, inherited)
+      known[key] = group
     else
       local group = check(data, self.core:group())
       self:primitive(group, data, inherited, nil, not data.fields.visible) -- each placement has a name of its own
@@ -183,12 +206,9 @@ function Emitter:group_of(shape, data, inherited)
   return known[key]
 end
 
---- A new group of some elements. Nested groups are made before it.
-function Emitter:children(data, material)
-  for _, child in ipairs(data.fields.children) do self:prepare(child, material) end
-  local group = check(data, self.core:group())
-  for _, child in ipairs(data.fields.children) do self:element(group, child, material) end
-  return group
+--- What a described group holds, into a group of the core.
+function Emitter:children(group, data, inherited)
+  for _, child in ipairs(data.fields.children) do self:element(group, child, data.fields.material or inherited) end
 end
 
 --- Follows instances to what they place: the shape, its data, the whole placement, and the name and material nearest to
@@ -214,11 +234,36 @@ end
 
 local function stands_alone(r) return r.data.record.name ~= "group" and not r.placement end
 
+--- Counts how often each group stands among the elements and in what they hold.
+function Emitter:count(elements)
+  for _, element in ipairs(elements) do
+    if description.is(element, families.shape) then
+      local r = resolve(element)
+      if r.data.record.name == "group" then
+        local before = self.uses[r.shape] or 0
+        self.uses[r.shape] = before + 1
+        if before == 0 then self:count(r.data.fields.children) end
+      end
+    end
+  end
+end
+
+--- Is it a group that only collects: neither placed, named, hidden nor shared?
+function Emitter:is_plain_group(r)
+  local f = r.data.fields
+  return r.data.record.name == "group" and self.uses[r.shape] == 1 and not r.placement and not (r.name or f.name)
+    and not r.hidden and f.visible
+end
+
 -- Makes the groups that an element needs.
 function Emitter:prepare(element, inherited)
   if not description.is(element, families.shape) then return end
   local r = resolve(element, inherited)
-  if not stands_alone(r) then self:group_of(r.shape, r.data, r.material) end
+  if self:is_plain_group(r) then
+    for _, child in ipairs(r.data.fields.children) do self:prepare(child, r.data.fields.material or r.material) end
+  elseif not stands_alone(r) then
+    self:group_of(r.shape, r.data, r.material)
+  end
 end
 
 local function light_desc(data)
@@ -241,6 +286,10 @@ function Emitter:element(group, element, inherited)
   local f = r.data.fields
   if stands_alone(r) then
     self:primitive(group, r.data, r.material, r.name or f.name, r.hidden or not f.visible)
+    return
+  end
+  if self:is_plain_group(r) then
+    self:children(group, r.data, r.material)
     return
   end
   local placement = r.placement or transform.identity()
@@ -266,6 +315,7 @@ end
 
 --- A whole scene: `fields` of rt.scene, `data` for errors that belong to none of its parts.
 function Emitter:scene(data, fields)
+  self:count(fields.children)
   for _, child in ipairs(fields.children) do self:element(0, child, nil) end
   if fields.background then check(data, self.core:background(background_desc(fields.background))) end
   local camera = description.data(fields.camera, families.camera)

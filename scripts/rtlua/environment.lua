@@ -3,15 +3,16 @@
 -- In both modes its Lua is exact, the same bits on every machine: math's elementary functions are rtlua's own,
 -- random has a fixed seed and a generator of the script's own, table.sort does not look at the clock.
 --
--- A trusted script has all of Lua besides: what is not its own is _G's, and its globals are _G's. A sandboxed scene
--- has what is listed here and nothing else. It may change its own copies of the libraries and no one else's; it
--- cannot reach a metatable that it did not make, so that rtlua's values stay what they are; it sees no address and
--- no clock, and visits keys in order.
+-- A trusted script has all of Lua besides: its environment is a plain table with all that is in _G, and what it makes
+-- global is in there alone. A sandboxed scene has what is listed here and nothing else. It may change its own copies of
+-- the libraries and no one else's; it cannot reach a metatable that it did not make, so that rtlua's values stay what
+-- they are; it sees no address and no clock, and visits keys in order.
 
 local caller = require "rtlua.core.caller"
 local elementary = require "rtlua.core.elementary"
 local errors = require "rtlua.errors"
 local ordered = require "rtlua.core.ordered"
+local output = require "rtlua.output"
 local random = require "rtlua.core.random"
 
 local environment = {}
@@ -49,8 +50,9 @@ end
 --- The environment of a script that may do anything. `find_module(name)` gives the file of a module beside it, or
 --- nil; run_module(path, name, env) runs it.
 function environment.trusted(script, find_module, run_module)
-  local env = { math = exact_math(), table = exact_table(), arg = script.arg }
-  env._G = env
+  local env = {}
+  for k, v in next, _G do env[k] = v end
+  env._G, env.arg, env.math, env.table = env, script.arg, exact_math(), exact_table()
 
   function env.load(chunk, name, mode, ...)
     if select("#", ...) > 0 then return load(chunk, name, mode, (...)) end
@@ -78,17 +80,7 @@ function environment.trusted(script, find_module, run_module)
     return package.loaded[name], path
   end
 
-  -- Last, for from now on new fields go to _G.
-  return setmetatable(env, {
-    __index = _G,
-    __newindex = _G,
-    __pairs = function()
-      local all = {}
-      for k, v in next, _G do all[k] = v end
-      for k, v in next, env do all[k] = v end
-      return next, all, nil
-    end,
-  })
+  return env
 end
 
 -- ---- Sandboxed scenes: refusals
@@ -159,6 +151,35 @@ local function new_format(show)
     local ran, result = pcall(format, text, unpack(arguments, 1, arguments.n))
     if not ran then error(result, 2) end
     return result
+  end
+end
+
+--- debug.traceback that shows no more than the script's own frames, and with them no path of this machine.
+local function new_traceback(sources)
+  local function is_shown(line)
+    if find(line, '^\t%[string "') then return true end
+    for source in next, sources do
+      local short = debug.getinfo(load("", source), "S").short_src
+      if line:sub(1, #short + 2) == "\t" .. short .. ":" then return true end
+    end
+    return false
+  end
+  return function(...)
+    local arguments = pack(...)
+    local first = type(arguments[1]) == "thread" and 2 or 1
+    local message = arguments[first]
+    if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
+    arguments[first] = nil
+    if first == 1 and (arguments[2] == nil or math.type(arguments[2]) == "integer") then
+      arguments[2] = (arguments[2] or 1) + 2 -- this function and pcall
+    end
+    local ran, text = pcall(debug.traceback, unpack(arguments, 1, first + 1))
+    if not ran then error(text, 2) end
+    local lines = { "stack traceback:" }
+    for line in gmatch(text, "[^\n]+") do
+      if is_shown(line) then lines[#lines + 1] = line end
+    end
+    return (message and message .. "\n" or "") .. table.concat(lines, "\n")
   end
 end
 
@@ -273,13 +294,13 @@ function environment.sandboxed(script, find_module, run_module)
   env.package = refusing_library("package", "loadlib searchpath", "config cpath loaded path preload searchers")
   env.debug = refusing_library("debug", "debug gethook getinfo getlocal getmetatable getregistry getupvalue "
     .. "getuservalue sethook setlocal setmetatable setupvalue setuservalue upvalueid upvaluejoin setcstacklimit", "")
-  env.debug.traceback = debug.traceback
+  env.debug.traceback = new_traceback(script.sources)
   env.dofile, env.loadfile = refusing "dofile", refusing "loadfile"
 
   function env.print(...)
     local texts = pack(...)
     for i = 1, texts.n do texts[i] = env.tostring(texts[i]) end
-    io.stderr:write(table.concat(texts, "\t", 1, texts.n), "\n")
+    output.say(table.concat(texts, "\t", 1, texts.n))
   end
 
   function env.load(chunk, name, _, ...)

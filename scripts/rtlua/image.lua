@@ -10,6 +10,7 @@ local core = require "rtlua.core.image"
 local description = require "rtlua.description"
 local errors = require "rtlua.errors"
 local families = require "rtlua.families"
+local render_options = require "rtlua.render_options"
 local schema = require "rtlua.schema"
 
 local image = { records = {} }
@@ -82,21 +83,8 @@ method("set", {
   if not ran then fail(tostring(problem)) end
 end)
 
---- How pictures are encoded: the options of image:save, a part of the render table.
-image.save_record = {
-  name = "save",
-  fields = {
-    {
-      "exposure", type = "number", min = -64, max = 64, default = 0,
-      doc = "Exposure in EV: display formats multiply by 2^exposure.",
-    },
-    {
-      "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none",
-      doc = "Tone curve of display formats; none only clips.",
-    },
-    { "bits", type = "enum", values = { 8, 16 }, default = 8, doc = "Bits for each channel of a PNG." },
-  },
-}
+--- The options of image:save: the part of the render table that says how pictures are encoded.
+image.save_record = { name = "save", fields = render_options.encoding }
 
 method("save", {
   params = { { "path", "string" }, { "options?", "rtlua.SaveOptions" } },

@@ -43,11 +43,14 @@ local function read_text(path)
   return text
 end
 
-local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
+local function folder_of(path)
+  local folder = path:match("^(.*)/[^/]*$") or "."
+  return folder == "" and "/" or folder
+end
 
 local function beside(folder, name)
   if folder == "." then return name end
-  return (folder == "" and "/" or folder .. "/") .. name
+  return folder .. (folder:sub(-1) == "/" and "" or "/") .. name
 end
 
 --- context.open_asset of one script: the first of its candidates that is a file and may be read.
@@ -244,6 +247,12 @@ local function run_boxed(path, options)
     },
   })
   local failure = not ran and result or result.failure
+  -- A stop has the code of its signal; a scene does not choose what the process exits with. USAGE is for a value that
+  -- was given with -D.
+  local given = next(options.params or {}) ~= nil
+  if ran and failure and failure.code ~= errors.NO_INPUT and not (given and failure.code == errors.USAGE) then
+    failure.code = errors.DATA
+  end
   if failure then
     if box:exhausted() and failure.message:find("memory") then
       local gigabytes = (options.memory_limit or 4 << 30) / (1 << 30)

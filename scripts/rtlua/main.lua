@@ -67,6 +67,12 @@ local function dispatch(args, started)
   return require("rtlua.run").script(first, rest, started)
 end
 
+local function perform(args, started)
+  local code = dispatch(args, started)
+  if code == 0 then output.finish() end
+  return code
+end
+
 -- An error that nobody raised on purpose is a bug of ours, and where it came from is kept.
 local function on_error(e)
   if errors.is(e) then return e end
@@ -84,7 +90,7 @@ end
 function main.main(args)
   local started = system.now()
   signal.install()
-  local ok, result = xpcall(dispatch, on_error, args, started)
+  local ok, result = xpcall(perform, on_error, args, started)
   if ok then return result end
   output.say("rtlua: " .. result.message)
   if main.traceback and result.traceback then output.say(result.traceback) end

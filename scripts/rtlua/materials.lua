@@ -4,6 +4,7 @@
 -- numbers may be textures. Every material but light, which is nothing else, has `emission`: radiance that leaves both
 -- sides.
 
+local description = require "rtlua.description"
 local families = require "rtlua.families"
 local metals = require "rtlua.metals"
 
@@ -119,12 +120,15 @@ define {
     },
     {
       "color", type = "color", texture = true, min = 0, default = 1,
-      doc = "Multiplies radiance or power; a kelvin colour has luminance 1.",
+      doc = "Multiplies radiance or power; a kelvin colour has luminance 1. A power needs a plain colour, no texture.",
     },
     { "two_sided", type = "boolean", default = false, doc = "Emits on both sides." },
   },
   exclusive = { { "radiance", "power" } },
-  finish = function(fields)
+  finish = function(fields, fail)
+    if fields.power and description.is(fields.color, families.texture) then
+      fail("color: power needs a plain colour, got a texture: give radiance, or one colour")
+    end
     if not fields.radiance and not fields.power then fields.radiance = 1 end
   end,
 }

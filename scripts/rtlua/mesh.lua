@@ -7,8 +7,28 @@ local suggest = require "rtlua.suggest"
 
 local mesh = {}
 
---- The materials of a file's slots by name (false: none given), after checking that every name belongs to a slot.
-local function by_name(slots, materials, fail)
+local function quoted(names)
+  local list = {}
+  for i, name in ipairs(names) do list[i] = name == "" and "faces without a usemtl" or ("'%s'"):format(name) end
+  return table.concat(list, ", ")
+end
+
+--- Every slot must have a material: a misspelt one would become grey unnoticed.
+local function check_complete(slots, list, materials, fail)
+  local missing, given = {}, {}
+  for i, name in ipairs(slots) do
+    if not list[i] then missing[#missing + 1] = name end
+  end
+  if not missing[1] then return end
+  for key in pairs(materials) do given[#given + 1] = tostring(key) end
+  table.sort(given)
+  fail(("materials: nothing for %s of the file, %s: add it, or give a material for the rest"):format(
+    quoted(missing), given[1] and "only for " .. quoted(given) or "nor for any other"))
+end
+
+--- The materials of a file's slots by name (false: the shape's own), after checking that every name belongs to a slot
+--- and, when there is no fallback, that every slot has one.
+local function by_name(slots, materials, fallback, fail)
   local known, list = {}, {}
   for i, name in ipairs(slots) do
     known[name], known[i] = true, true
@@ -24,6 +44,7 @@ local function by_name(slots, materials, fail)
     if hint == "" then hint = ": it has " .. (table.concat(slots, ", "):gsub("^$", "no usemtl names")) end
     fail(("materials: the mesh has no material '%s'%s"):format(strangers[1], hint))
   end
+  if not fallback then check_complete(slots, list, materials, fail) end
   return list
 end
 
@@ -73,7 +94,8 @@ function mesh.finish(fields, fail)
   local slots
   if fields.file then
     fields.mesh = load_file(fields, fail)
-    slots = by_name(fields.mesh:slots(), fields.materials or {}, fail)
+    -- Without materials the whole mesh is made of one: its own or that of a group around it.
+    slots = by_name(fields.mesh:slots(), fields.materials or {}, fields.material or not fields.materials, fail)
   else
     if fields.materials and not fields.material_ids then fail("materials: needs material_ids beside it") end
     slots = fields.material_ids and by_number(fields.material_ids, fields.materials, fail) or { false }

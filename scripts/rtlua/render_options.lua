@@ -30,6 +30,9 @@ schema.types.outputs = {
       if type(name) ~= "string" or name == "" or name:sub(1, 1) == "-" or name:find("[/\\%z]") then
         return nil, schema.show(name)
       end
+      for j = 1, i - 1 do
+        if out[j] == name then return nil, ("%s twice"):format(schema.show(name)) end
+      end
       out[i] = name
     end
     return out
@@ -39,8 +42,27 @@ schema.types.outputs = {
 
 local MAX_SIDE, MAX_SPP = 65536, 1 << 24
 
+-- How pictures are encoded: what image:save takes, too.
+local encoding = {
+  {
+    "exposure", type = "number", min = -64, max = 64, default = 0,
+    doc = "Exposure in EV: display formats multiply by 2^exposure.",
+    cli = { flag = "--exposure", metavar = "EV" },
+  },
+  {
+    "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none",
+    doc = "Tone curve of display formats; none only clips.",
+    cli = { flag = "--tonemap", metavar = "NAME" },
+  },
+  {
+    "bits", type = "enum", values = { 8, 16 }, default = 8, doc = "Bits for each channel of a PNG.",
+    cli = { flag = "--bits", metavar = "N" },
+  },
+}
+
 local options = {
   name = "render",
+  encoding = encoding,
   doc = "How a scene is rendered. Every field is an option of the command too, which wins.",
   fields = {
     {
@@ -87,20 +109,7 @@ local options = {
       "transparent", type = "boolean", default = false, doc = "The background is alpha 0 to the camera.",
       cli = { flag = "--transparent" },
     },
-    {
-      "exposure", type = "number", min = -64, max = 64, default = 0,
-      doc = "Exposure in EV: display formats multiply by 2^exposure.",
-      cli = { flag = "--exposure", metavar = "EV" },
-    },
-    {
-      "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none",
-      doc = "Tone curve of display formats; none only clips.",
-      cli = { flag = "--tonemap", metavar = "NAME" },
-    },
-    {
-      "bits", type = "enum", values = { 8, 16 }, default = 8, doc = "Bits for each channel of a PNG.",
-      cli = { flag = "--bits", metavar = "N" },
-    },
+    encoding[1], encoding[2], encoding[3],
     {
       "time_limit", type = "duration",
       doc = 'Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.',

@@ -2,17 +2,19 @@
 --
 -- A line is an expression, whose values are printed, or a statement; what is incomplete goes on at the next prompt. !!
 -- and !N run a line of the history again, history() lists it. The history is a file, one entry a line, in RTLUA_STATE,
--- XDG_STATE_HOME/rtlua or ~/.local/state/rtlua. Ctrl-C interrupts what runs; the end of the input leaves.
+-- XDG_STATE_HOME/rtlua or ~/.local/state/rtlua. Entries run under the guard: Ctrl-C interrupts what
+-- runs, SIGTERM and SIGHUP end the prompt, too, and so does the end of the input.
 
 local environment = require "rtlua.environment"
+local guard = require "rtlua.core.guard"
 local lfs = require "lfs"
+local output = require "rtlua.output"
 local signal = require "rtlua.signal"
 local system = require "rtlua.system"
 
 local repl = {}
 
 local KEEP = 1000 -- lines of history that are read back
-local HOOK_EVERY = 10000 -- Lua instructions between looks for Ctrl-C
 
 --- The folder of rtlua's state; nil where there is none.
 function repl.state_folder()
@@ -78,23 +80,25 @@ local function compile(text, env)
   return chunk, message, message ~= nil and message:find("<eof>", 1, true) ~= nil
 end
 
-local function watch()
-  if signal.pending() then error("interrupted", 0) end
-end
-
 local function report(ok, ...)
   if not ok then
-    io.stderr:write(tostring((...)), "\n")
+    output.say((...))
   elseif select("#", ...) > 0 then
     print(...)
   end
 end
 
 local function execute(chunk)
-  debug.sethook(watch, "", HOOK_EVERY)
-  report(xpcall(chunk, function(e) return tostring(e) end))
-  debug.sethook()
-  if signal.pending() == "INT" then signal.clear() end
+  -- Printing is in it, too: __tostring may be anything.
+  local ended, problem = guard.call({ name = "repl" }, function()
+    report(xpcall(chunk, function(e) return tostring(e) end))
+  end)
+  if signal.pending() == "INT" then
+    signal.clear()
+    output.say "interrupted"
+  elseif not ended and not signal.pending() then
+    output.say(tostring(problem))
+  end
 end
 
 local function prompt(text)
@@ -105,6 +109,7 @@ end
 function repl.command()
   local interactive = system.isatty(0)
   local history = open_history()
+  guard.install() -- before the environment copies pcall
   local env = environment.trusted({ arg = {} }, function() return nil end)
   env.rt = require "rtlua"
   function env.history()
@@ -141,7 +146,8 @@ function repl.command()
         pending = nil
         history:add(text)
         if recalled == false then message = "no such line in the history" end
-        if chunk then execute(chunk) else io.stderr:write(message, "\n") end
+        if chunk then execute(chunk) else output.say(message) end
+        if signal.pending() then return 128 + signal.number() end
       end
     end
   end

@@ -1,7 +1,7 @@
 -- rtlua SCRIPT and rtlua render: loads a script, and renders the scene that it returns into files.
 --
 -- Whatever ends a render early, the time limit or a signal, the picture so far is written. Outputs are tried before the
--- work begins.
+-- work begins. An output is a file, or "-" for standard output, which gets a PNG.
 
 local cli = require "rtlua.cli"
 local core_image = require "rtlua.core.image"
@@ -49,16 +49,30 @@ local function default_output(path)
   return (path:match("([^/]*)$"):gsub("%.lua$", "")) .. ".png"
 end
 
-local function check_outputs(files)
-  for _, file in ipairs(files) do
-    if file == "-" then
-      if system.isatty(1) then
-        errors.raise(errors.USAGE, "-o -: standard output is a terminal: send it to a file or a pipe")
-      end
-    else
-      local ok, message, code = core_image.can_save(file)
-      if not ok then errors.raise(code or errors.CANT_WRITE, message) end
+--- Raises why an output cannot be written, as far as it is known before.
+function run.check_output(file)
+  if file == "-" then
+    if system.isatty(1) then
+      errors.raise(errors.USAGE, "-: standard output is a terminal: send it to a file or a pipe")
     end
+    return
+  end
+  local ok, message, code = core_image.can_save(file)
+  if not ok then errors.raise(code or errors.CANT_WRITE, message) end
+end
+
+--- Writes a core image to an output. Returns true, or nil, message, code.
+function run.write_output(file, picture, encode)
+  if file == "-" then return picture:write_png(1, encode) end
+  return picture:save(file, encode)
+end
+
+local function check_outputs(files)
+  local met = {}
+  for _, file in ipairs(files) do
+    if met[file] then errors.raise(errors.USAGE, ("-o %s: is given twice: give another name"):format(file)) end
+    met[file] = true
+    run.check_output(file)
   end
 end
 
@@ -67,12 +81,7 @@ local function write_outputs(files, picture, settings, text, show)
   local encode = { exposure = settings.exposure, tonemap = settings.tonemap, bits = settings.bits, text = text }
   local failure
   for _, file in ipairs(files) do
-    local ok, message, code
-    if file == "-" then
-      ok, message, code = picture:write_png(1, encode)
-    else
-      ok, message, code = picture:save(file, encode)
-    end
+    local ok, message, code = run.write_output(file, picture, encode)
     if ok then
       show:event("written", { file = file })
     else

@@ -18,26 +18,26 @@ local vec = require "rtlua.vec"
 
 local scene = {}
 
-local DATA = {} -- the private key
+-- Scene object -> { core, settings }. Not in the object, where pairs would show it: the core is the builder, too.
+local private = setmetatable({}, { __mode = "k" })
 local methods = {}
 local meta = { __name = "rtlua.scene", __metatable = "rtlua.scene" }
 
-function meta.__index(self, key)
+function meta.__index(_, key)
   local method = methods[key]
-  if method then return method.call end
-  if key == "core" or key == "settings" then return rawget(self, DATA)[key] end
-  return nil
+  return method and method.call
 end
 
 function meta.__newindex(_, key) error(("a scene does not change: '%s' cannot be set"):format(tostring(key)), 2) end
 
 function meta.__tostring() return "a scene" end
 
---- By what only this module can have put there: a metatable's name may be forged.
-function scene.is(value) return type(value) == "table" and rawget(value, DATA) ~= nil end
+local function data_of(value) return value ~= nil and private[value] or nil end
 
-local function data_of(value) return scene.is(value) and rawget(value, DATA) or nil end
+--- By what only this module knows: a metatable's name may be forged.
+function scene.is(value) return data_of(value) ~= nil end
 
+--- The committed core scene, which scripts do not get.
 function scene.core(value) return data_of(value).core end
 
 --- The render table as plain data, to be copied to another Lua state.
@@ -45,7 +45,9 @@ function scene.plain(value) return data_of(value).settings end
 
 --- A scene object of a committed core scene and a render table that scene.plain gave.
 function scene.adopt(built, settings)
-  return setmetatable({ [DATA] = { core = built, settings = settings or {} } }, meta)
+  local object = setmetatable({}, meta)
+  private[object] = { core = built, settings = settings or {} }
+  return object
 end
 
 -- ---- The record

@@ -199,7 +199,8 @@ define {
     },
     {
       "materials", type = "material_table",
-      doc = "Materials by an OBJ's usemtl names, or a list that material_ids counts into.",
+      doc = "Materials by an OBJ's usemtl names, or a list that material_ids counts into. Names that it leaves out are "
+        .. "made of `material`, which must then be given.",
     },
     {
       "material_ids", type = "array", luals = "integer[]", noun = "an array of whole numbers",
@@ -216,7 +217,8 @@ define {
 define {
   name = "group",
   doc = "Shapes and lights that are placed together. Its material is for those inside that have none. A group that "
-    .. "stands in several places is stored once.",
+    .. "stands in several places is stored once. Placements nest up to 8 deep; a group without one, without a name, "
+    .. "that stands once does not count.",
   fields = {},
   rest = { "children", type = "element", doc = "Shapes and lights." },
 }
@@ -224,7 +226,7 @@ define {
 define {
   name = "instance",
   doc = "A placement of a shape that shares its geometry: placed after the shape's own transform. Its material is "
-    .. "for what has none inside.",
+    .. "for what has none inside. Placements nest up to 8 deep.",
   fields = { { "shape", position = 1, type = "shape", required = true, doc = "The shape that is placed." } },
 }
 
