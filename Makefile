@@ -98,11 +98,12 @@ $(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
 
 # Files that change only when what they say does: objects follow the flags, the archive the list of sources, and
 # rtlua.so the variant. Before the first build of a variant, what it needs is looked for.
-MISSING = $(shell CC="$(CC)" HEADER_FLAGS="$(LUA_CFLAGS) $(PNG_CFLAGS) $(CURL_CFLAGS)" scripts/setup.sh missing build)
+HEADER_FLAGS = $(LUA_CFLAGS) $(PNG_CFLAGS) $(CURL_CFLAGS)
+MISSING = $(shell CC="$(CC)" HEADER_FLAGS="$(HEADER_FLAGS)" scripts/setup.sh missing build)
 say_missing = $(if $(1),$(error rtlua needs packages that are not here: apt-get install $(strip $(1))))
 keep = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
 $(OUT)/flags: FORCE
-	$(if $(wildcard $@),,$(call say_missing,$(MISSING)))$(call keep,$(COMPILE) $(LUA_CFLAGS) $(PNG_CFLAGS) $(CURL_CFLAGS) $(LINK))
+	$(if $(wildcard $@),,$(call say_missing,$(MISSING)))$(call keep,$(COMPILE) $(HEADER_FLAGS) $(LINK))
 $(OUT)/sources: FORCE
 	$(call keep,$(CORE))
 build/variant: FORCE
@@ -141,7 +142,7 @@ $(OUT)/bin/lua5.4: spec/support/lua_host.c $(OUT)/flags
 # ---- For who works on it ---------------------------------------------------------------------------------------------
 
 C_FILES = $(CORE) $(BINDINGS) $(wildcard core/*.h core/*/*.h bindings/*.h) spec/support/lua_host.c
-TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(LUA_CFLAGS) $(PNG_CFLAGS) $(CURL_CFLAGS)
+TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(HEADER_FLAGS)
 
 lint: lint-format lint-c lint-lua lint-docs
 lint-format:
