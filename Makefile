@@ -30,6 +30,8 @@ LUA_PACKAGE := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,$(if $(call i
 LUA_CFLAGS := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(if $(LUA_PACKAGE),$(call package_flags,--cflags $(LUA_PACKAGE))))
 PNG_CFLAGS := $(if $(PNG_INCDIR),-I$(PNG_INCDIR),$(call package_flags,--cflags libpng))
 PNG_LIBS := $(if $(PNG_LIBDIR),-L$(PNG_LIBDIR) )$(or $(call package_flags,--libs libpng),-lpng)
+CURL_CFLAGS := $(if $(CURL_INCDIR),-I$(CURL_INCDIR),$(call package_flags,--cflags libcurl))
+CURL_LIBS := $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) )$(or $(call package_flags,--libs libcurl),-lcurl)
 
 LUA ?= $(or $(shell command -v lua5.4),lua)
 BUSTED ?= $(or $(shell command -v busted),busted)
@@ -77,7 +79,7 @@ rtlua.so: $(OUT)/rtlua.so build/variant
 
 $(OUT)/rtlua.so: $(BINDING_OBJECTS) $(OUT)/librtcore.a
 	$(call say,LINK)
-	$(Q)$(LINK) -o $@ $^ $(PNG_LIBS) -lm
+	$(Q)$(LINK) -o $@ $^ $(PNG_LIBS) $(CURL_LIBS) -lm
 
 $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 	$(call say,AR)
@@ -87,7 +89,7 @@ $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 $(OUT)/core/%.o: core/%.c $(OUT)/flags
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) -fvisibility=hidden $(PNG_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE) -fvisibility=hidden $(PNG_CFLAGS) $(CURL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
 	$(call say,CC)
@@ -96,11 +98,12 @@ $(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
 
 # Files that change only when what they say does: objects follow the flags, the archive the list of sources, and
 # rtlua.so the variant. Before the first build of a variant, what it needs is looked for.
-MISSING = $(shell CC="$(CC)" HEADER_FLAGS="$(LUA_CFLAGS) $(PNG_CFLAGS)" scripts/setup.sh missing build)
+HEADER_FLAGS = $(LUA_CFLAGS) $(PNG_CFLAGS) $(CURL_CFLAGS)
+MISSING = $(shell CC="$(CC)" HEADER_FLAGS="$(HEADER_FLAGS)" scripts/setup.sh missing build)
 say_missing = $(if $(1),$(error rtlua needs packages that are not here: apt-get install $(strip $(1))))
 keep = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
 $(OUT)/flags: FORCE
-	$(if $(wildcard $@),,$(call say_missing,$(MISSING)))$(call keep,$(COMPILE) $(LUA_CFLAGS) $(PNG_CFLAGS) $(LINK))
+	$(if $(wildcard $@),,$(call say_missing,$(MISSING)))$(call keep,$(COMPILE) $(HEADER_FLAGS) $(LINK))
 $(OUT)/sources: FORCE
 	$(call keep,$(CORE))
 build/variant: FORCE
@@ -139,7 +142,7 @@ $(OUT)/bin/lua5.4: spec/support/lua_host.c $(OUT)/flags
 # ---- For who works on it ---------------------------------------------------------------------------------------------
 
 C_FILES = $(CORE) $(BINDINGS) $(wildcard core/*.h core/*/*.h bindings/*.h) spec/support/lua_host.c
-TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(LUA_CFLAGS) $(PNG_CFLAGS)
+TIDY_FLAGS = -std=c11 -D_GNU_SOURCE -Icore $(HEADER_FLAGS)
 
 lint: lint-format lint-c lint-lua lint-docs
 lint-format:

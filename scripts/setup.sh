@@ -39,6 +39,8 @@ for_test() {
   for_build
   need lua-busted lua5.4 -e "require 'busted.runner'"
   need pngcheck has pngcheck
+  need lua-socket module socket
+  need openssl has openssl
   need luarocks has luarocks
 }
 for_lint() {
