@@ -22,12 +22,14 @@
 /* The status of a call is the exit code of sysexits.h that it would end the command with. */
 typedef enum {
   RT_OK = 0,
-  RT_BAD_USAGE = 64,  /* an argument or option is wrong */
-  RT_BAD_DATA = 65,   /* the scene or an input file is wrong */
-  RT_NO_INPUT = 66,   /* an input file is missing */
-  RT_BUG = 70,        /* should not happen */
-  RT_NO_MEMORY = 71,  /* the system refused memory or a thread */
-  RT_CANT_WRITE = 73, /* the output cannot be written */
+  RT_BAD_USAGE = 64,   /* an argument or option is wrong */
+  RT_BAD_DATA = 65,    /* the scene or an input file is wrong */
+  RT_NO_INPUT = 66,    /* an input file is missing */
+  RT_UNAVAILABLE = 69, /* a program or service that is needed is not there or failed */
+  RT_BUG = 70,         /* should not happen */
+  RT_NO_MEMORY = 71,   /* the system refused memory or a thread */
+  RT_CANT_WRITE = 73,  /* the output cannot be written */
+  RT_TRY_AGAIN = 75,   /* not now: a lock is held, a time limit has passed */
 } rt_status;
 
 typedef struct {

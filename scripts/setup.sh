@@ -40,6 +40,7 @@ for_test() {
   need lua-busted lua5.4 -e "require 'busted.runner'"
   need pngcheck has pngcheck
   need luarocks has luarocks
+  need strace has strace
 }
 for_lint() {
   for_test
