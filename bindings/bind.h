@@ -25,6 +25,10 @@
 #define RTL_MESH "rtlua.mesh"
 #define RTL_SCENE "rtlua.scene"
 #define RTL_JOB "rtlua.job"
+#define RTL_PROCESS "rtlua.process"
+#define RTL_PIPE "rtlua.pipe"
+#define RTL_JOURNAL "rtlua.journal"
+#define RTL_LOCK "rtlua.lock"
 
 typedef struct {
   rt_image *image; /* NULL: closed */

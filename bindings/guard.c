@@ -30,6 +30,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "bind.h"
+#include "machine/process.h"
 
 #define PROD_MS 10 /* between the first two SIGURGs; doubles, for setting the hook on a deep stack takes longer */
 #define PROD_MAX_MS 250
@@ -113,6 +114,11 @@ static bool deferred(const rtl_guard *guard) {
   for (const rtl_activation *a = guard->activation; a; a = a->previous)
     if (a->unwinding || a->closing || in_close(a->L)) return true;
   return false;
+}
+
+bool rtl_guard_interrupts(void) {
+  const rtl_guard *guard = atomic_load(&top);
+  return rtl_guard_wants_end() && (guard->strict || !deferred(guard));
 }
 
 static void hook(lua_State *L, lua_Debug *ar) {
@@ -349,6 +355,7 @@ static void end_process(const rtl_guard *guard, int reason) {
   snprintf(line, sizeof line, "rtlua: %s: %s\n", guard->name, what);
   ssize_t written = write(STDERR_FILENO, line, strlen(line));
   (void)written; /* there is no one else to tell */
+  rt_process_kill_all();
   _exit(exit_code(reason));
 }
 
@@ -420,6 +427,9 @@ int rtl_guard_end(rtl_guard *guard) {
   close(guard->wake[0]);
   if (!guard->parent) mask_signals(SIG_UNBLOCK);
   atomic_store(&top, guard->parent);
+  /* A wait that a signal ended may have let the code end before the watchdog had its turn. */
+  int none = 0;
+  atomic_compare_exchange_strong(&guard->reason, &none, rtl_signal_pending());
   int reason = wanted(guard);
   if (reason) lua_sethook(guard->base.L, NULL, 0, 0);
   return reason;

@@ -50,5 +50,25 @@ int rtl_guard_end(rtl_guard *guard);
 void rtl_guard_push_error(lua_State *L, const rtl_guard *guard, int reason);
 /* Does the innermost guard, or one around it, want its code to end? For waits in C. */
 bool rtl_guard_wants_end(void);
+/* The same, but false where a stop is deferred: cleaning up may wait for what it does. */
+bool rtl_guard_interrupts(void);
+
+/* ---- Waits in C ----
+ *
+ * A wait goes in slices, and asks between them. It ends for a signal that came after it began, or because the guard
+ * wants its code to end; cleaning up that began after the signal may wait. */
+
+#define RTL_WAIT_SLICE 0.05 /* seconds: a stop is felt at once, and costs nothing */
+
+typedef struct {
+  double deadline; /* of CLOCK_MONOTONIC; may be infinite */
+  int signal;      /* that was pending before */
+} rtl_wait;
+rtl_wait rtl_wait_begin(double seconds);
+double rtl_wait_slice(const rtl_wait *wait); /* how long to wait now; 0: the time is over, or it is interrupted */
+void rtl_sleep(double seconds);              /* or until a signal comes */
+bool rtl_wait_interrupted(const rtl_wait *wait);
+/* nil, message, code: interrupted, or, with `what` ("still running"), out of time. */
+int rtl_wait_failure(lua_State *L, const rtl_wait *wait, const char *what);
 
 #endif

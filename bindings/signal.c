@@ -13,6 +13,7 @@
 
 #include "bind.h"
 #include "guard.h"
+#include "machine/process.h"
 
 static atomic_int pending;
 static int ends[2] = {-1, -1}; /* of the pipe; set once, before the handlers */
@@ -34,7 +35,10 @@ const char *rtl_signal_name(int number) {
 
 static void on_signal(int number) {
   int before = errno, none = 0;
-  if (!atomic_compare_exchange_strong(&pending, &none, number)) _exit(128 + number);
+  if (!atomic_compare_exchange_strong(&pending, &none, number)) {
+    rt_process_kill_all();
+    _exit(128 + number);
+  }
   ssize_t written = write(ends[1], "", 1);
   (void)written; /* a full pipe is readable, too */
   errno = before;

@@ -25,11 +25,11 @@ typedef enum {
   RT_BAD_USAGE = 64,   /* an argument or option is wrong */
   RT_BAD_DATA = 65,    /* the scene or an input file is wrong */
   RT_NO_INPUT = 66,    /* an input file is missing */
-  RT_UNAVAILABLE = 69, /* a server cannot be reached or refuses */
+  RT_UNAVAILABLE = 69, /* a server, program or service that is needed is not there or failed */
   RT_BUG = 70,         /* should not happen */
   RT_NO_MEMORY = 71,   /* the system refused memory or a thread */
   RT_CANT_WRITE = 73,  /* the output cannot be written */
-  RT_TRY_AGAIN = 75,   /* a failure that may pass */
+  RT_TRY_AGAIN = 75,   /* not now: what may pass, such as a held lock or a time limit */
 } rt_status;
 
 typedef struct {

@@ -42,6 +42,7 @@ for_test() {
   need lua-socket module socket
   need openssl has openssl
   need luarocks has luarocks
+  need strace has strace
 }
 for_lint() {
   for_test

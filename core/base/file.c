@@ -22,6 +22,7 @@ struct rt_file {
   char *path; /* as the caller gave it, for messages */
   char *target;
   char *temporary; /* NULL: written to directly */
+  bool private;    /* 0600, and the folder has to be synchronized */
 };
 
 static rt_status cant_write(rt_error *err, const char *path, int reason) {
@@ -66,7 +67,7 @@ static int open_temporary(rt_file *file, rt_error *err) {
   for (int tries = 0; tries < 10000; tries++) {
     snprintf(file->temporary + folder, size - folder, ".rtlua-%ld-%u.tmp", (long)getpid(),
              atomic_fetch_add(&counter, 1));
-    int fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file->private ? 0600 : 0666);
     if (fd >= 0) return fd;
     if (errno != EEXIST) break;
   }
@@ -113,9 +114,10 @@ static int open_output(rt_file *file, rt_error *err) {
   return file->target ? open_temporary(file, err) : -1;
 }
 
-rt_status rt_file_create(rt_file **out, const char *path, rt_error *err) {
+static rt_status create(rt_file **out, const char *path, bool private, rt_error *err) {
   rt_file *file = rt_alloc(1, sizeof *file, err);
   if (!file) return RT_NO_MEMORY;
+  file->private = private;
   rt_error reason = {RT_NO_MEMORY, ""};
   file->path = rt_strdup(path, &reason);
   int fd = file->path ? open_output(file, &reason) : -1;
@@ -132,6 +134,11 @@ rt_status rt_file_create(rt_file **out, const char *path, rt_error *err) {
   release(file);
   if (err) *err = reason;
   return reason.code;
+}
+
+rt_status rt_file_create(rt_file **out, const char *path, rt_error *err) { return create(out, path, false, err); }
+rt_status rt_file_create_private(rt_file **out, const char *path, rt_error *err) {
+  return create(out, path, true, err);
 }
 
 FILE *rt_file_stream(rt_file *file) { return file->stream; }
@@ -157,21 +164,27 @@ static int finish_stream(rt_file *file) {
   return reason;
 }
 
-/* So that the new name survives a power loss. Some file systems cannot do it: the file itself is safe then. */
-static void sync_folder(const char *path) {
+rt_status rt_file_sync_folder(const char *folder, rt_error *err) {
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return cant_write(err, folder, errno);
+  int reason = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  /* EINVAL: a file system that has nothing to synchronize. */
+  return reason && reason != EINVAL ? cant_write(err, folder, reason) : RT_OK;
+}
+
+/* So that the new name in the folder of `path` survives a power loss. */
+static rt_status sync_folder_of(const char *path, rt_error *err) {
   size_t n = folder_length(path);
-  char *folder = rt_alloc(n + 2, 1, NULL);
-  if (!folder) return;
+  char *folder = rt_alloc(n + 2, 1, err);
+  if (!folder) return RT_NO_MEMORY;
   if (n)
     memcpy(folder, path, n);
   else
     folder[0] = '.';
-  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    (void)fsync(fd);
-    close(fd);
-  }
+  rt_status status = rt_file_sync_folder(folder, err);
   rt_free(folder);
+  return status;
 }
 
 rt_status rt_file_commit(rt_file *file, rt_error *err) {
@@ -181,8 +194,12 @@ rt_status rt_file_commit(rt_file *file, rt_error *err) {
   if (reason) {
     if (file->temporary) unlink(file->temporary);
     status = cant_write(err, file->path, reason);
-  } else if (file->temporary)
-    sync_folder(file->target);
+  } else if (file->temporary) {
+    rt_error unsynced; /* some file systems cannot do it: a picture is safe enough then */
+    status = sync_folder_of(file->target, &unsynced);
+    if (status != RT_OK && file->private && err) *err = unsynced;
+    if (!file->private) status = RT_OK;
+  }
   release(file);
   return status;
 }

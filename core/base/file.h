@@ -9,9 +9,13 @@
 typedef struct rt_file rt_file;
 rt_status rt_file_create(rt_file **out, const char *path,
                          rt_error *err); /* RT_CANT_WRITE names the path and the reason */
+/* The same with mode 0600, for what only its owner may read; and a folder that cannot be synchronized is an error. */
+rt_status rt_file_create_private(rt_file **out, const char *path, rt_error *err);
 FILE *rt_file_stream(rt_file *file);
 rt_status rt_file_commit(rt_file *file, rt_error *err); /* frees it either way; on failure nothing is left behind */
 void rt_file_abandon(rt_file *file);                    /* NULL is fine */
+/* Names that were made, changed or removed in it survive a power loss. */
+rt_status rt_file_sync_folder(const char *folder, rt_error *err);
 
 /* The whole of a file in memory, one zero byte behind it. RT_NO_INPUT when it is missing or is a folder, RT_BAD_DATA
  * when larger than `limit` bytes. Release by rt_free. */

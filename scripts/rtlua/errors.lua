@@ -6,8 +6,10 @@ local errors = {}
 errors.USAGE = 64
 errors.DATA = 65
 errors.NO_INPUT = 66
+errors.UNAVAILABLE = 69
 errors.BUG = 70
 errors.CANT_WRITE = 73
+errors.TRY_AGAIN = 75
 
 local Error = {
   __name = "rtlua.error",
