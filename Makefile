@@ -127,7 +127,7 @@ demo:
 HOST.asan := $(OUT)/bin/lua5.4
 HOST.tsan := $(OUT)/bin/lua5.4
 RUN.asan = env PATH="$(CURDIR)/$(OUT)/bin:$$PATH" UBSAN_OPTIONS=print_stacktrace=1 \
-  ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1 LSAN_OPTIONS=use_tls=0
+  ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1 LSAN_OPTIONS=use_tls=0:print_suppressions=0
 RUN.tsan = setarch -R env PATH="$(CURDIR)/$(OUT)/bin:$$PATH" RTLUA_SPEC_TSAN=1
 
 test:
