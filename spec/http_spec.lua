@@ -257,7 +257,7 @@ describe("rtlua.http", function()
       assert(client:request { url = %q .. "echo" }.status == 200)
       print(message, code)
     ]]):format(base, base))
-    local result = run.program("lua5.4", { script }, { signal = "INT", after = 0.7, env = {
+    local result = run.program("lua5.4", { script }, { signal = "INT", after = 0.5, env = {
       LUA_CPATH = "./?.so;;", LUA_PATH = "./scripts/?.lua;;" } })
     assert.equal("stopped by SIGINT\t130\n", result.stdout, result.stderr)
   end)

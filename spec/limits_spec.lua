@@ -57,7 +57,7 @@ for name, loop in pairs(LOOPS) do
         it("is ended by SIGINT with 130", function()
           local dir <close> = folder.new()
           dir:write("scene.lua", loop)
-          local result = timed(arguments(), { cwd = dir.path, signal = "INT", after = 1 })
+          local result = timed(arguments(), { cwd = dir.path, signal = "INT", after = 0.5 })
           assert.equal(130, result.code, result.stderr)
           assert.is_true(result.seconds < 1 + 2 + 0.5, ("took %.1f s"):format(result.seconds))
         end)
@@ -79,7 +79,7 @@ describe("a render", function()
       local started = system.now()
       local result = run.rtlua(
         { "scenes/cornell.lua", "--spp", "100000", "-o", dir.path .. "/a.png", "--quiet" },
-        { signal = signal, after = 2 }
+        { signal = signal, after = 1 }
       )
       assert.equal(code, result.code, result.stderr)
       assert.is_true(system.now() - started < 2 + 1.5)
@@ -102,7 +102,7 @@ describe("an entry of the repl", function()
   local function repl(signal)
     local dir <close> = folder.new()
     return timed({ "repl" }, {
-      cwd = dir.path, env = { RTLUA_STATE = dir.path }, signal = signal, after = 1,
+      cwd = dir.path, env = { RTLUA_STATE = dir.path }, signal = signal, after = 0.5,
       stdin = "while true do pcall(function() while true do end end) end\nprint(7)\n",
     })
   end

@@ -288,9 +288,9 @@ describe("a script's children", function()
   end
   ends("returns", "", nil, 0)
   ends("calls os.exit", "os.exit(5)", nil, 5)
-  ends("gets SIGTERM while it waits", "child:wait()", { signal = "TERM", after = 1.5 }, 143)
-  ends("gets SIGINT in a loop", "while true do end", { signal = "INT", after = 1.5 }, 130)
-  ends("is killed", "child:wait()", { signal = "KILL", after = 1.5 }, 137)
+  ends("gets SIGTERM while it waits", "child:wait()", { signal = "TERM", ready = true, after = 0.2 }, 143)
+  ends("gets SIGINT in a loop", "while true do end", { signal = "INT", ready = true, after = 0.2 }, 130)
+  ends("is killed", "child:wait()", { signal = "KILL", ready = true, after = 0.2 }, 137)
 
   it("end with it at once, at a second signal", function()
     local dir <close> = folder.new()
@@ -314,8 +314,9 @@ describe("a script's children", function()
         local result = process.run { "sh", "-c", "sleep 0.3; echo cleaned" }
         io.write(result and result.stdout or "nothing\n")
       end })
-      process.run { "sleep", "100" }]], { signal = "INT", after = 1.5 })
-    assert.equal("cleaned\n", result.stdout)
+      io.write "up\n"; io.flush()
+      process.run { "sleep", "100" }]], { signal = "INT", ready = true, after = 0.2 })
+    assert.equal("up\ncleaned\n", result.stdout)
     assert.equal(130, result.code)
   end)
 end)
@@ -335,16 +336,16 @@ describe("a death pipe", function()
         arg[2] .. "/log", detached = true, keep_fd = pipe.reader })
       pipe:close_reader()
       -- Another detached program has neither end: it must not hide the death.
-      assert(process.start { "sleep", "3", detached = true })
+      assert(process.start { "sleep", "5", detached = true })
       local function log() local f = io.open(arg[2] .. "/log"); return f and f:read "a" or "" end
       while log() ~= "up\n" do watcher:wait(0.05) end
       print(process.hung_up(pipe.writer, 0))
       io.flush()
-      while true do watcher:wait(1) end]], { signal = "KILL", after = 2.5 }, require("lfs").currentdir() .. "/rtlua",
+      while true do watcher:wait(1) end]], { signal = "KILL", ready = true }, require("lfs").currentdir() .. "/rtlua",
       dir.path)
     assert.equal("false\n", result.stdout, result.stderr)
-    assert.is_true(marked.within(function() return dir:read "log" == "up\ndied\n" end, 2))
-    assert.is_true(mark:gone(5))
+    assert.is_true(marked.within(function() return dir:read "log" == "up\ndied\n" end, 3))
+    assert.is_true(mark:gone(10))
 
     local pipe <close> = assert(process.death_pipe())
     local watcher <close> = start { "sleep", "100", keep_fd = pipe.reader }
