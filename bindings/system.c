@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bind.h"
+#include "guard.h"
 
 static int check_fd(lua_State *L) {
   lua_Integer fd = luaL_checkinteger(L, 1);
@@ -44,6 +45,24 @@ static int l_now(lua_State *L) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+  return 1;
+}
+
+/* time(): seconds since 1970 by the wall clock. */
+static int l_time(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+  return 1;
+}
+
+/* sleep(seconds): true, or nil, message, code when it was interrupted. */
+static int l_sleep(lua_State *L) {
+  rtl_wait wait = rtl_wait_begin(luaL_checknumber(L, 1));
+  double slice;
+  while ((slice = rtl_wait_slice(&wait)) > 0.0) rtl_sleep(slice);
+  if (rtl_wait_interrupted(&wait)) return rtl_wait_failure(L, &wait, "");
+  lua_pushboolean(L, true);
   return 1;
 }
 
@@ -104,6 +123,8 @@ RTL_OPEN luaopen_rtlua_system(lua_State *L) {
                                        {"isatty", l_isatty},
                                        {"columns", l_columns},
                                        {"now", l_now},
+                                       {"time", l_time},
+                                       {"sleep", l_sleep},
                                        {"realpath", l_realpath},
                                        {"exists", l_exists},
                                        {"features", l_features},

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/sha256.h"
 
 struct rt_file {
   FILE *stream;
@@ -272,4 +273,20 @@ rt_status rt_file_read(char **out, size_t *size, const char *path, size_t limit,
     status = read_all(out, size, fd, S_ISREG(about.st_mode) ? (size_t)about.st_size : 0, path, limit, err);
   close(fd);
   return status;
+}
+
+rt_status rt_file_sha256(char hex[65], const char *path, rt_error *err) {
+  unsigned char block[1 << 15];
+  rt_sha256 sha;
+  rt_sha256_init(&sha);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return cant_read(err, path, errno);
+  ssize_t got;
+  while ((got = read(fd, block, sizeof block)) > 0 || (got < 0 && errno == EINTR))
+    if (got > 0) rt_sha256_add(&sha, block, (size_t)got);
+  int reason = errno;
+  close(fd);
+  if (got < 0) return cant_read(err, path, reason);
+  rt_sha256_hex(&sha, hex);
+  return RT_OK;
 }

@@ -1,5 +1,6 @@
 -- Errors of the library: tables { code, message } whose message is one line and starts with "FILE:LINE: " where there
--- is a place to point at. The codes are those of sysexits.h, as in core/rt.h; the command exits with them.
+-- is a place to point at. Those of machines have stage, reason, remedy and cause, too. The codes are those of
+-- sysexits.h, as in core/rt.h; the command exits with them.
 
 local errors = {}
 
@@ -10,6 +11,7 @@ errors.UNAVAILABLE = 69
 errors.BUG = 70
 errors.CANT_WRITE = 73
 errors.TRY_AGAIN = 75
+errors.REMAINS = 76 -- something that is billed may remain; outranks all others
 
 local Error = {
   __name = "rtlua.error",
@@ -31,6 +33,17 @@ function errors.new(code, message, where)
 end
 
 function errors.raise(code, message, where) error(errors.new(code, message, where), 0) end
+
+--- An error of a machine's life: its stage ("check", "create", "ssh" and so on), what is wrong, what to do, and the
+--- error that it came from. All are fields of it; its text is "STAGE: MESSAGE: REMEDY".
+function errors.staged(stage, code, message, remedy, cause)
+  local text = ("%s: %s%s"):format(stage, message, remedy and ": " .. remedy or "")
+  local e = errors.new(code, text)
+  e.stage, e.reason, e.remedy, e.cause = stage, message, remedy, cause
+  return e
+end
+
+function errors.stage(...) error(errors.staged(...), 0) end
 
 --- A function fail(message[, code]) that raises for what was called as `name` at `where`: a scene's fault unless a code
 --- is given.

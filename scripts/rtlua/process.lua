@@ -20,6 +20,7 @@
 
 local core = require "rtlua.core.process"
 local errors = require "rtlua.errors"
+local loop = require "rtlua.loop"
 local system = require "rtlua.system"
 
 local process = {}
@@ -110,7 +111,9 @@ local function follow(child, options, outputs)
   repeat
     result, stopped, code = child:wait(0)
     if not result then
-      stopped, code = select(2, child:step(math.min(0.05, deadline - system.now())))
+      local inside = loop.inside()
+      stopped, code = select(2, child:step(inside and 0 or math.min(0.05, deadline - system.now())))
+      if inside then loop.yield() end
     end
     drain()
   until result or stopped or system.now() >= deadline
