@@ -29,6 +29,7 @@
 #define RTL_PIPE "rtlua.pipe"
 #define RTL_JOURNAL "rtlua.journal"
 #define RTL_LOCK "rtlua.lock"
+#define RTL_FILM "rtlua.film"
 
 typedef struct {
   rt_image *image; /* NULL: closed */
@@ -53,6 +54,8 @@ void rtl_class(lua_State *L, const char *class_name, const luaL_Reg *methods, co
 rtl_image *rtl_new_image(lua_State *L); /* empty; makes the class where it is not there yet */
 rtl_mesh *rtl_new_mesh(lua_State *L);
 rtl_scene *rtl_new_scene(lua_State *L);
+/* A field that is a film of rtlua.core.film or nil, pushed: its handle, or NULL. Raises where it is closed. */
+rt_film **rtl_push_film(lua_State *L, int t, const char *what);
 int rtl_start_job(lua_State *L);                    /* job.c; scene:start */
 rt_image *rtl_check_image(lua_State *L, int index); /* raises when it is closed or something else */
 

@@ -47,11 +47,12 @@ static int l_wait(lua_State *L) {
 static int l_progress(lua_State *L) {
   rt_progress p;
   rt_job_progress(to_job(L), &p);
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 9);
   lua_pushboolean(L, p.done);
   lua_setfield(L, -2, "done");
   rtl_set_integer(L, "samples", (lua_Integer)p.samples);
   rtl_set_integer(L, "total", (lua_Integer)p.total);
+  rtl_set_integer(L, "made", (lua_Integer)p.made);
   rtl_set_integer(L, "rays", (lua_Integer)p.rays);
   rtl_set_number(L, "seconds", p.seconds);
   if (p.noise >= 0.0) rtl_set_number(L, "noise", p.noise);
@@ -70,6 +71,16 @@ static int l_image(lua_State *L) {
   rt_error err;
   rtl_image *u = rtl_new_image(L);
   return rtl_result(L, rt_job_image(job, &u->image, &err), &err, 1);
+}
+
+/* job:save(path): the film so far as a part file; true. */
+static int l_save(lua_State *L) {
+  rt_job *job = to_job(L);
+  const char *path = luaL_checkstring(L, 2);
+  if (rtl_refuse_writing(L, path)) return 3;
+  rt_error err;
+  lua_pushboolean(L, true);
+  return rtl_result(L, rt_job_save(job, path, &err), &err, 1);
 }
 
 /* max_depth: a whole number, or math.huge. */
@@ -111,17 +122,18 @@ static rt_render_settings read_settings(lua_State *L, int t) {
 }
 
 int rtl_start_job(lua_State *L) {
-  static const luaL_Reg methods[] = {{"wait", l_wait},   {"progress", l_progress}, {"stop", l_stop},
-                                     {"image", l_image}, {"close", l_close},       {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"wait", l_wait}, {"progress", l_progress}, {"stop", l_stop}, {"image", l_image},
+                                     {"save", l_save}, {"close", l_close},       {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
   rtl_scene *scene = luaL_checkudata(L, 1, RTL_SCENE);
   rt_render_settings settings = read_settings(L, 2);
   if (!scene->scene) return luaL_argerror(L, 1, "the scene is closed");
   if (!scene->committed) return luaL_argerror(L, 1, "the scene is not committed yet");
+  rt_film **before = rtl_push_film(L, 2, "before"); /* may be NULL */
   rtl_class(L, RTL_JOB, methods, metamethods);
   rtl_job *u = rtl_new(L, sizeof *u, RTL_JOB, 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   rt_error err;
-  return rtl_result(L, rt_job_start(&u->job, scene->scene, &settings, &err), &err, 1);
+  return rtl_result(L, rt_job_start(&u->job, scene->scene, &settings, before ? *before : NULL, &err), &err, 1);
 }

@@ -318,7 +318,8 @@ typedef struct {
 
 typedef struct {
   bool done;               /* every sample is taken, or the job was stopped */
-  uint64_t samples, total; /* pixel samples taken, of how many */
+  uint64_t samples, total; /* pixel samples in the film, of how many */
+  uint64_t made;           /* of them, those that this job took; a resumed one had others before */
   uint64_t rays;
   double seconds;      /* since the start */
   double noise;        /* estimate of the relative standard error of a pixel, root mean square; < 0: not known yet */
@@ -326,9 +327,35 @@ typedef struct {
   uint64_t overflow;   /* samples that were too bright for the film, clamped */
 } rt_progress;
 
+/* A film: exact sums of samples per pixel, for a rectangle of the picture, and which samples they are. On the disk it is
+ * a part file (docs/parts.md). Parts join to the bytes that one render would have given, in any order. */
+typedef struct rt_film rt_film;
+typedef struct {
+  int width, height, crop[4]; /* of the picture; what the film holds of it */
+  uint32_t seed;
+  char scene[65]; /* its hash */
+} rt_film_info;
+/* RT_BAD_DATA: no part file, of another format, or damaged. */
+rt_status rt_film_load(rt_film **out, const char *path, rt_error *err);
+rt_status rt_film_save(const rt_film *film, const char *path, rt_error *err);
+rt_status rt_film_can_save(const char *path, rt_error *err); /* RT_CANT_WRITE, before the work begins */
+void rt_film_free(rt_film *film);
+void rt_film_about(const rt_film *film, rt_film_info *out);
+/* Adds a part to *whole, which is made for the whole picture where it is NULL. RT_BAD_DATA, with a message that begins
+ * with `name`: of another scene, version or settings; or a pixel has some of the samples already, unless overlaps are
+ * allowed and one of the two has all that the other has: then that one is kept. */
+rt_status rt_film_join(rt_film **whole, const rt_film *part, bool allow_overlap, const char *name, rt_error *err);
+/* Does each pixel have the samples 0 to *spp and no others? RT_BAD_DATA says which does not. */
+rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, rt_error *err);
+/* RGB, or RGBA (premultiplied) when transparent; the crop's size. */
+rt_status rt_film_image(const rt_film *film, rt_image **out, rt_error *err);
+
 typedef struct rt_job rt_job;
-/* Starts rendering on settings->threads threads of its own and returns at once. */
-rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *settings, rt_error *err);
+/* Starts rendering on settings->threads threads of its own and returns at once. What `before` (may be NULL) has of the
+ * samples is not taken again: a resumed job ends with the same film as one that never stopped. RT_BAD_DATA where it is
+ * of another scene, version, crop or settings. */
+rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *settings, const rt_film *before,
+                       rt_error *err);
 /* Waits until the job is done, at most `seconds`; true when it is done. */
 bool rt_job_wait(rt_job *job, double seconds);
 void rt_job_progress(rt_job *job, rt_progress *out);
@@ -337,6 +364,8 @@ void rt_job_stop(rt_job *job);
 /* The film so far: RGB, or RGBA (premultiplied) when transparent; the crop's size. Exact: depends on the set of
  * samples that the film holds alone. */
 rt_status rt_job_image(rt_job *job, rt_image **out, rt_error *err);
+/* The film so far as a part file: a checkpoint, when the job is still running. */
+rt_status rt_job_save(rt_job *job, const char *path, rt_error *err);
 void rt_job_free(rt_job *job); /* stops it and waits for its threads */
 
 /* How many threads this process may use: affinity and cgroup quota, at least 1. */

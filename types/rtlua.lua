@@ -148,8 +148,9 @@ function scene:start(options) end
 ---@class rtlua.Progress
 ---@field done boolean All samples are taken, or the job was stopped.
 ---@field fraction number samples / total.
----@field samples integer Pixel samples taken.
----@field total integer Pixel samples to take.
+---@field samples integer Pixel samples in the picture.
+---@field total integer Pixel samples that it will have.
+---@field made integer Pixel samples taken since the start: less than samples where it was resumed.
 ---@field rays integer Rays traced.
 ---@field seconds number Since the start.
 ---@field left number? Seconds left, estimated.
@@ -177,6 +178,7 @@ function scene:start(options) end
 ---@class rtlua.RenderOptions
 ---@field size? number[] Width and height in pixels. Default: {800, 600}.
 ---@field spp? integer Samples per pixel. Default: 64.
+---@field samples? number[] Renders these sample indices alone, from the first to before the second, instead of 0 to spp.
 ---@field crop? number[] Renders a part alone: pixels from (x0, y0) to before (x1, y1), counted from top left.
 ---@field threads? integer Threads; as many as the process may use when absent.
 ---@field seed? integer Another seed gives another, independent noise. Default: 0.
@@ -189,6 +191,8 @@ function scene:start(options) end
 ---@field bits? 8|16 Bits for each channel of a PNG. Default: 8.
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
+---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.
+---@field resume? boolean Goes on from the checkpoint, where there is one; with a higher spp it adds samples. Default: false.
 ---@field quiet? boolean Shows no progress. Default: false.
 ---@field json? boolean Prints events as JSON lines on standard output (standard error when -o - takes that) instead of progress. Default: false.
 ---@field stats? boolean Reports triangles, build time, memory, rays per second and dropped samples on standard error. Default: false.
@@ -197,6 +201,7 @@ function scene:start(options) end
 ---@class rtlua.RenderCall
 ---@field size? number[] Width and height in pixels. Default: {800, 600}.
 ---@field spp? integer Samples per pixel. Default: 64.
+---@field samples? number[] Renders these sample indices alone, from the first to before the second, instead of 0 to spp.
 ---@field crop? number[] Renders a part alone: pixels from (x0, y0) to before (x1, y1), counted from top left.
 ---@field threads? integer Threads; as many as the process may use when absent.
 ---@field seed? integer Another seed gives another, independent noise. Default: 0.
@@ -209,6 +214,8 @@ function scene:start(options) end
 ---@field bits? 8|16 Bits for each channel of a PNG. Default: 8.
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
+---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.
+---@field resume? boolean Goes on from the checkpoint, where there is one; with a higher spp it adds samples. Default: false.
 ---@field quiet? boolean Shows no progress. Default: false.
 ---@field json? boolean Prints events as JSON lines on standard output (standard error when -o - takes that) instead of progress. Default: false.
 ---@field stats? boolean Reports triangles, build time, memory, rays per second and dropped samples on standard error. Default: false.

@@ -275,6 +275,18 @@ rt_status rt_file_read(char **out, size_t *size, const char *path, size_t limit,
   return status;
 }
 
+rt_status rt_file_open(FILE **out, const char *path, rt_error *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return cant_read(err, path, errno);
+  struct stat about;
+  int reason = fstat(fd, &about) != 0 ? errno : S_ISDIR(about.st_mode) ? EISDIR : 0;
+  *out = reason ? NULL : fdopen(fd, "rb");
+  if (*out) return RT_OK;
+  if (!reason) reason = errno;
+  close(fd);
+  return cant_read(err, path, reason);
+}
+
 rt_status rt_file_sha256(char hex[65], const char *path, rt_error *err) {
   unsigned char block[1 << 15];
   rt_sha256 sha;

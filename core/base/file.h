@@ -21,6 +21,9 @@ rt_status rt_file_sync_folder(const char *folder, rt_error *err);
  * when larger than `limit` bytes. Release by rt_free. */
 rt_status rt_file_read(char **out, size_t *size, const char *path, size_t limit, rt_error *err);
 
+/* Opens a file for reading it piece by piece; fclose it. */
+rt_status rt_file_open(FILE **out, const char *path, rt_error *err);
+
 /* SHA-256 of what is in a file of any size, as 64 hexadecimal digits. */
 rt_status rt_file_sha256(char hex[65], const char *path, rt_error *err);
 

@@ -1,8 +1,9 @@
 /* A render job: threads take work items (a pass of samples over a tile) from an atomic counter and merge what they
  * made into the film.
  *
- * The picture does not depend on who does what when, since the film's sums do not depend on order. Invariant: a
- * tile's pixels all hold the samples of the same items; an item that is interrupted leaves nothing. */
+ * The picture does not depend on who does what when, since the film's sums do not depend on order. Invariant: an item
+ * takes those of its samples that the film did not have when the job began, and is merged whole, with the note which
+ * samples they were; one that is interrupted leaves nothing. */
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@
 #include "render/film.h"
 #include "render/integrator.h"
 
-#define TILE 16 /* pixels: an item of 16 samples is some milliseconds of work */
+#define TILE RT_FILM_TILE /* an item of 16 samples is some milliseconds of work */
 /* Samples a pixel of an item, once the picture has its first few: enough to make the counter and the merge cost
  * nothing, few enough to stop soon. */
 #define ITEM_SAMPLES 16
@@ -33,8 +34,9 @@ struct rt_job {
   rt_scene *scene;
   rt_render_settings settings;
   rt_integrator integrator;
-  int width, height, tiles_x, tiles_y;
-  rt_film_pixel *film; /* of the crop */
+  rt_film *film;
+  bool resumed; /* the film may have had samples when the job began */
+  uint64_t had; /* so many of the job's */
   uint64_t items;
   pthread_mutex_t locks[LOCKS];
   atomic_uint_fast64_t next_item, samples, rays, not_finite, overflow;
@@ -82,77 +84,139 @@ static void measure_noise(noise *n, double sum, double squares, uint32_t count) 
   n->pixels++;
 }
 
+/* One pass over one tile. A pass has at most ITEM_SAMPLES samples: those to take are bits, from `begin` on. */
 typedef struct {
+  int tile;
+  rt_film_rect rect; /* in the crop */
+  uint32_t begin, end;
+  uint16_t wanted[TILE * TILE];
   rt_film_pixel pixels[TILE * TILE];
-  uint64_t rays, not_finite, overflow;
+  uint64_t samples, rays, not_finite, overflow;
   noise noise;
-} item_result;
+} item;
+_Static_assert(ITEM_SAMPLES <= 16, "wanted has 16 bits");
+
+/* Which samples the item has to take: all, but what the film had already. */
+static void find_wanted(rt_job *job, item *item) {
+  uint16_t all = (uint16_t)((1u << (item->end - item->begin)) - 1u), *wanted = item->wanted;
+  if (!job->resumed) {
+    for (int i = 0; i < TILE * TILE; i++) wanted[i] = all;
+    return;
+  }
+  pthread_mutex_t *lock = &job->locks[item->tile % LOCKS];
+  uint32_t set = 0;
+  uint16_t bits = all;
+  pthread_mutex_lock(lock);
+  for (int y = item->rect.y0; y < item->rect.y1; y++) {
+    for (int x = item->rect.x0; x < item->rect.x1; x++) {
+      uint32_t taken = rt_film_at(job->film, x, y)->taken;
+      if (taken != set) {
+        set = taken;
+        bits = 0;
+        for (uint32_t s = item->begin; s < item->end; s++)
+          if (rt_ranges_count(job->film->sets, set, (rt_range){s, s + 1}) == 0)
+            bits |= (uint16_t)(1u << (s - item->begin));
+      }
+      *wanted++ = bits;
+    }
+  }
+  pthread_mutex_unlock(lock);
+}
 
 /* False when the job was stopped on the way. */
-static bool render_item(rt_job *job, int x0, int y0, int x1, int y1, uint32_t begin, uint32_t end,
-                        item_result *result) {
-  memset(result, 0, sizeof *result);
-  rt_film_pixel *pixel = result->pixels;
-  for (int y = y0; y < y1; y++) {
-    for (int x = x0; x < x1; x++, pixel++) {
+static bool render_item(rt_job *job, item *item) {
+  const int *crop = job->settings.crop;
+  rt_film_pixel *pixel = item->pixels;
+  const uint16_t *wanted = item->wanted;
+  memset(item->pixels, 0, sizeof item->pixels);
+  item->samples = item->rays = item->not_finite = item->overflow = 0;
+  item->noise = (noise){0};
+  for (int y = item->rect.y0; y < item->rect.y1; y++) {
+    for (int x = item->rect.x0; x < item->rect.x1; x++, pixel++, wanted++) {
       if (atomic_load_explicit(&job->stop, memory_order_relaxed)) return false;
       double sum = 0.0, squares = 0.0;
-      for (uint32_t s = begin; s < end; s++) {
-        rt_path_sample sample = rt_integrator_sample(&job->integrator, x, y, s);
+      uint32_t taken = 0;
+      for (uint32_t s = item->begin; s < item->end; s++) {
+        if (!(*wanted >> (s - item->begin) & 1u)) continue;
+        rt_path_sample sample = rt_integrator_sample(&job->integrator, x + crop[0], y + crop[1], s);
         rt_sample_fate fate = rt_film_add(pixel, sample.radiance, sample.covered);
-        result->rays += sample.rays;
-        result->not_finite += fate == RT_SAMPLE_NOT_FINITE;
-        result->overflow += fate == RT_SAMPLE_OVERFLOW;
+        taken++;
+        item->rays += sample.rays;
+        item->not_finite += fate == RT_SAMPLE_NOT_FINITE;
+        item->overflow += fate == RT_SAMPLE_OVERFLOW;
         if (fate != RT_SAMPLE_KEPT) continue;
         double luminance = (double)rgb_luminance(sample.radiance);
         sum += luminance;
         squares += luminance * luminance;
       }
-      measure_noise(&result->noise, sum, squares, end - begin);
+      item->samples += taken;
+      measure_noise(&item->noise, sum, squares, taken);
     }
   }
   return true;
 }
 
-static void merge_item(rt_job *job, int tile, int x0, int y0, int x1, int y1, const item_result *result) {
-  pthread_mutex_t *lock = &job->locks[tile % LOCKS];
-  const rt_film_pixel *from = result->pixels;
-  pthread_mutex_lock(lock);
-  for (int y = y0; y < y1; y++) {
-    rt_film_pixel *row = job->film + (size_t)(y - job->settings.crop[1]) * (size_t)job->width - job->settings.crop[0];
-    for (int x = x0; x < x1; x++) rt_film_merge(&row[x], from++);
+/* Notes the samples of `wanted` in the pixel: all or none. */
+static rt_status note_taken(rt_film *film, rt_film_pixel *pixel, uint32_t begin, uint16_t wanted, rt_error *err) {
+  rt_status status = RT_OK;
+  uint32_t taken = pixel->taken;
+  for (uint32_t i = 0, end; i < ITEM_SAMPLES && status == RT_OK; i = end + 1) {
+    for (; i < ITEM_SAMPLES && !(wanted >> i & 1u); i++) {
+    }
+    for (end = i; end < ITEM_SAMPLES && (wanted >> end & 1u); end++) {
+    }
+    if (i < end) status = rt_ranges_add(&taken, film->sets, taken, (rt_range){begin + i, begin + end}, err);
   }
-  pthread_mutex_unlock(lock);
-  atomic_fetch_add(&job->rays, result->rays);
-  atomic_fetch_add(&job->not_finite, result->not_finite);
-  atomic_fetch_add(&job->overflow, result->overflow);
-  pthread_mutex_lock(&job->lock);
-  job->noise.variance += result->noise.variance;
-  job->noise.luminance += result->noise.luminance;
-  job->noise.pixels += result->noise.pixels;
-  pthread_mutex_unlock(&job->lock);
+  if (status == RT_OK) pixel->taken = taken;
+  return status;
 }
 
-static int min_int(int a, int b) { return a < b ? a : b; }
+/* RT_NO_MEMORY: some pixels' samples could not be noted, and were not added. */
+static rt_status merge_item(rt_job *job, const item *item, rt_error *err) {
+  pthread_mutex_t *lock = &job->locks[item->tile % LOCKS];
+  const rt_film_pixel *from = item->pixels;
+  const uint16_t *wanted = item->wanted;
+  rt_status status = RT_OK;
+  pthread_mutex_lock(lock);
+  for (int y = item->rect.y0; y < item->rect.y1; y++) {
+    for (int x = item->rect.x0; x < item->rect.x1 && status == RT_OK; x++, from++, wanted++) {
+      rt_film_pixel *into = rt_film_at(job->film, x, y);
+      status = note_taken(job->film, into, item->begin, *wanted, err);
+      if (status == RT_OK) rt_film_add_sums(into, from);
+    }
+  }
+  pthread_mutex_unlock(lock);
+  atomic_fetch_add(&job->samples, item->samples);
+  atomic_fetch_add(&job->rays, item->rays);
+  atomic_fetch_add(&job->not_finite, item->not_finite);
+  atomic_fetch_add(&job->overflow, item->overflow);
+  pthread_mutex_lock(&job->lock);
+  job->noise.variance += item->noise.variance;
+  job->noise.luminance += item->noise.luminance;
+  job->noise.pixels += item->noise.pixels;
+  pthread_mutex_unlock(&job->lock);
+  return status;
+}
 
 static void *work(void *context) {
   rt_job *job = context;
-  const int *crop = job->settings.crop;
-  uint64_t tiles = (uint64_t)job->tiles_x * (uint64_t)job->tiles_y;
+  uint64_t tiles = (uint64_t)rt_film_tiles(job->film);
   rt_float_mode saved;
   rt_float_mode_set(&saved);
-  item_result result;
+  item item;
   for (;;) {
-    uint64_t item = atomic_fetch_add(&job->next_item, 1);
-    if (item >= job->items || atomic_load(&job->stop)) break;
-    int tile = (int)(item % tiles), tx = tile % job->tiles_x, ty = tile / job->tiles_x;
-    int x0 = crop[0] + tx * TILE, y0 = crop[1] + ty * TILE, x1 = min_int(x0 + TILE, crop[2]),
-        y1 = min_int(y0 + TILE, crop[3]);
-    uint32_t begin, end;
-    pass_range(&job->settings, item / tiles, &begin, &end);
-    if (!render_item(job, x0, y0, x1, y1, begin, end, &result)) break;
-    merge_item(job, tile, x0, y0, x1, y1, &result);
-    atomic_fetch_add(&job->samples, (uint64_t)(x1 - x0) * (uint64_t)(y1 - y0) * (end - begin));
+    uint64_t number = atomic_fetch_add(&job->next_item, 1);
+    if (number >= job->items || atomic_load(&job->stop)) break;
+    item.tile = (int)(number % tiles);
+    item.rect = rt_film_tile(job->film, item.tile);
+    pass_range(&job->settings, number / tiles, &item.begin, &item.end);
+    find_wanted(job, &item);
+    if (!render_item(job, &item)) break;
+    rt_error problem;
+    if (merge_item(job, &item, &problem) != RT_OK) {
+      rt_job_stop(job);
+      break;
+    }
   }
   rt_float_mode_restore(&saved);
   pthread_mutex_lock(&job->lock);
@@ -201,7 +265,36 @@ static rt_status start_threads(rt_job *job, rt_error *err) {
   return RT_OK;
 }
 
-rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *settings, rt_error *err) {
+static void key_of(rt_film_key *key, const rt_scene *scene, const rt_render_settings *s) {
+  *key = (rt_film_key){.version = RT_VERSION,
+                       .width = s->width,
+                       .height = s->height,
+                       .seed = s->seed,
+                       .max_depth = s->max_depth,
+                       .filter = s->filter,
+                       .clamp_indirect = s->clamp_indirect,
+                       .transparent = s->transparent};
+  rt_scene_hash(scene, key->scene);
+}
+
+/* The film as it is when the job begins, and how many of the job's samples are in it. */
+static rt_status begin_film(rt_job *job, const rt_film *before, rt_error *err) {
+  rt_film_key key;
+  const rt_render_settings *s = &job->settings;
+  key_of(&key, job->scene, s);
+  rt_status status = rt_film_new(&job->film, &key, s->crop, err);
+  if (status != RT_OK || !before) return status;
+  status = rt_film_check_key(before, &key, "the film to resume", err);
+  if (status != RT_OK) return status;
+  if (memcmp(before->crop, s->crop, sizeof s->crop) != 0)
+    return rt_fail(err, RT_BAD_DATA, "the film to resume: is of another crop: resume with --crop %d,%d,%d,%d",
+                   before->crop[0], before->crop[1], before->crop[2], before->crop[3]);
+  job->resumed = true;
+  return rt_film_copy(job->film, before, (rt_range){s->sample_begin, s->sample_end}, &job->had, err);
+}
+
+rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *settings, const rt_film *before,
+                       rt_error *err) {
   *out = NULL;
   rt_status status = check_settings(settings, err);
   if (status != RT_OK) return status;
@@ -213,11 +306,6 @@ rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *
   job->integrator.scene = scene;
   job->integrator.settings = &job->settings;
   rt_filter_prepare(&job->integrator.filter, settings->filter);
-  job->width = settings->crop[2] - settings->crop[0];
-  job->height = settings->crop[3] - settings->crop[1];
-  job->tiles_x = (job->width + TILE - 1) / TILE;
-  job->tiles_y = (job->height + TILE - 1) / TILE;
-  job->items = pass_count(settings) * (uint64_t)job->tiles_x * (uint64_t)job->tiles_y;
   for (int i = 0; i < LOCKS; i++) pthread_mutex_init(&job->locks[i], NULL);
   pthread_mutex_init(&job->lock, NULL);
   pthread_condattr_t monotonic;
@@ -226,9 +314,12 @@ rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *
   pthread_cond_init(&job->ended, &monotonic);
   pthread_condattr_destroy(&monotonic);
   clock_gettime(CLOCK_MONOTONIC, &job->start);
-  job->film = rt_alloc((size_t)job->width * (size_t)job->height, sizeof *job->film, err);
-  job->threads = rt_alloc((size_t)settings->threads, sizeof *job->threads, err);
-  status = job->film == NULL || job->threads == NULL ? RT_NO_MEMORY : start_threads(job, err);
+  status = begin_film(job, before, err);
+  if (status == RT_OK) {
+    job->items = pass_count(settings) * (uint64_t)rt_film_tiles(job->film);
+    job->threads = rt_alloc((size_t)settings->threads, sizeof *job->threads, err);
+    status = job->threads == NULL ? RT_NO_MEMORY : start_threads(job, err);
+  }
   if (status != RT_OK) {
     rt_job_free(job);
     return status;
@@ -257,8 +348,9 @@ bool rt_job_wait(rt_job *job, double seconds) {
 }
 
 void rt_job_progress(rt_job *job, rt_progress *out) {
-  uint64_t pixels = (uint64_t)job->width * (uint64_t)job->height;
-  *out = (rt_progress){.samples = atomic_load(&job->samples),
+  uint64_t pixels = (uint64_t)job->film->width * (uint64_t)job->film->height, made = atomic_load(&job->samples);
+  *out = (rt_progress){.samples = made + job->had,
+                       .made = made,
                        .total = pixels * (job->settings.sample_end - job->settings.sample_begin),
                        .rays = atomic_load(&job->rays),
                        .not_finite = atomic_load(&job->not_finite),
@@ -276,24 +368,17 @@ void rt_job_progress(rt_job *job, rt_progress *out) {
 
 void rt_job_stop(rt_job *job) { atomic_store(&job->stop, true); }
 
+static void hold_tile(void *context, int tile) { pthread_mutex_lock(&((rt_job *)context)->locks[tile % LOCKS]); }
+static void release_tile(void *context, int tile) { pthread_mutex_unlock(&((rt_job *)context)->locks[tile % LOCKS]); }
+
 rt_status rt_job_image(rt_job *job, rt_image **out, rt_error *err) {
-  int channels = job->settings.transparent ? 4 : 3;
-  rt_status status = rt_image_new(out, job->width, job->height, channels, err);
-  if (status != RT_OK) return status;
-  float *to = rt_image_pixels(*out);
-  for (int tile = 0; tile < job->tiles_x * job->tiles_y; tile++) {
-    int x0 = tile % job->tiles_x * TILE, y0 = tile / job->tiles_x * TILE;
-    int x1 = min_int(x0 + TILE, job->width), y1 = min_int(y0 + TILE, job->height);
-    pthread_mutex_lock(&job->locks[tile % LOCKS]);
-    for (int y = y0; y < y1; y++) {
-      for (int x = x0; x < x1; x++) {
-        size_t i = (size_t)y * (size_t)job->width + (size_t)x;
-        rt_film_read(&job->film[i], channels, to + i * (size_t)channels);
-      }
-    }
-    pthread_mutex_unlock(&job->locks[tile % LOCKS]);
-  }
-  return RT_OK;
+  const rt_film_access access = {hold_tile, release_tile, job};
+  return rt_film_to_image(job->film, &access, out, err);
+}
+
+rt_status rt_job_save(rt_job *job, const char *path, rt_error *err) {
+  const rt_film_access access = {hold_tile, release_tile, job};
+  return rt_film_write(job->film, &access, path, err);
 }
 
 void rt_job_free(rt_job *job) {
@@ -304,7 +389,7 @@ void rt_job_free(rt_job *job) {
   pthread_mutex_destroy(&job->lock);
   pthread_cond_destroy(&job->ended);
   rt_scene_free(job->scene);
-  rt_free(job->film);
+  rt_film_free(job->film);
   rt_free(job->threads);
   rt_free(job);
 }

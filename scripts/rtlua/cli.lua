@@ -75,6 +75,18 @@ cli.commands = {
     summary = "Changes a picture's format, exposure or tone curve, without rendering.",
     options = { render_option "exposure", render_option "tonemap", render_option "bits" },
   },
+  {
+    name = "merge", arguments = { "PART..." },
+    summary = "Joins part files (crops, sample ranges) into the picture that one render would have given.",
+    options = {
+      render_option "output",
+      {
+        "allow_overlap", type = "boolean", doc = "Keeps one where two parts have the same samples.",
+        cli = { flag = "--allow-overlap" },
+      },
+      render_option "exposure", render_option "tonemap", render_option "bits",
+    },
+  },
   { name = "repl", arguments = {}, summary = "A Lua prompt with rtlua loaded and a history.", options = {} },
 }
 
@@ -86,6 +98,7 @@ cli.usage = {
   { "rtlua info SCENE.lua [--json]", "what is in a scene" },
   { "rtlua diff A B [--json]", "compare two pictures; exit 1 where a limit is exceeded" },
   { "rtlua convert IN OUT", "tone map a picture or change its format" },
+  { "rtlua merge -o OUT PART...", "join crops and sample ranges into one picture" },
   { "rtlua repl", "a Lua prompt with rtlua loaded" },
   { "rtlua --version", "the version and what it was built with" },
   { "rtlua --help", "this; rtlua COMMAND --help has the command's options" },
@@ -111,7 +124,10 @@ local function parser_of(command, with_arguments)
   local parser = argparse("rtlua " .. command.name, command.summary):add_help(false)
   parser:usage_max_width(100):help_max_width(100):help_description_margin(32)
   if with_arguments then
-    for _, name in ipairs(command.arguments) do parser:argument(name):target("argument_" .. name) end
+    for _, name in ipairs(command.arguments) do
+      local argument = parser:argument((name:gsub("%.%.%.$", ""))):target("argument_" .. name)
+      if name:find "%.%.%.$" then argument:args "+" end -- the last one
+    end
   end
   parser:argument("stray"):args("*"):hidden(true) -- to name it
   parser:flag("-h --help", "Show this and exit.")
@@ -178,7 +194,12 @@ function cli.parse(command, args, with_arguments)
   end
   local parsed = { arguments = {}, options = {} }
   for i, name in ipairs(with_arguments and command.arguments or {}) do
-    parsed.arguments[i] = result["argument_" .. name]
+    local value = result["argument_" .. name]
+    if type(value) == "table" then
+      table.move(value, 1, #value, i, parsed.arguments)
+    else
+      parsed.arguments[i] = value
+    end
   end
   for _, f in ipairs(command.options) do
     local given = result[f[1]]

@@ -9,6 +9,7 @@ errors.DATA = 65
 errors.NO_INPUT = 66
 errors.UNAVAILABLE = 69
 errors.BUG = 70
+errors.NO_MEMORY = 71
 errors.CANT_WRITE = 73
 errors.TRY_AGAIN = 75
 errors.REMAINS = 76 -- something that is billed may remain; outranks all others

@@ -1,8 +1,8 @@
 -- The command: what `rtlua ARGS` does, and its exit code.
 --
 -- Reading order: cli.lua (commands and options), run.lua (scripts and rendering), info.lua, diff.lua, convert.lua,
--- repl.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an exit code of
--- sysexits.h.
+-- merge.lua, repl.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an
+-- exit code of sysexits.h.
 
 local cli = require "rtlua.cli"
 local errors = require "rtlua.errors"
@@ -15,7 +15,8 @@ local main = { traceback = false } -- traceback: is it to be shown?
 
 -- Loaded when they are asked for: a diff needs no scene library.
 local modules = {
-  render = "rtlua.run", info = "rtlua.info", diff = "rtlua.diff", convert = "rtlua.convert", repl = "rtlua.repl",
+  render = "rtlua.run", info = "rtlua.info", diff = "rtlua.diff", convert = "rtlua.convert",
+  merge = "rtlua.merge", repl = "rtlua.repl",
 }
 
 local function version()

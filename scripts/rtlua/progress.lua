@@ -36,7 +36,7 @@ local function per_second(count, seconds) return seconds > 0 and count / seconds
 function progress.line(p)
   local parts = {
     ("%5.1f %%"):format(100 * p.fraction),
-    ("%.2f Msamples/s"):format(per_second(p.samples, p.seconds)),
+    ("%.2f Msamples/s"):format(per_second(p.made, p.seconds)),
     ("%.2f Mrays/s"):format(per_second(p.rays, p.seconds)),
   }
   if p.left then parts[#parts + 1] = progress.duration(p.left) .. " left" end

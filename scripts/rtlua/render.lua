@@ -32,8 +32,9 @@ table.insert(render.call_record.fields, {
 render.progress_fields = {
   { "done", "boolean", "All samples are taken, or the job was stopped." },
   { "fraction", "number", "samples / total." },
-  { "samples", "integer", "Pixel samples taken." },
-  { "total", "integer", "Pixel samples to take." },
+  { "samples", "integer", "Pixel samples in the picture." },
+  { "total", "integer", "Pixel samples that it will have." },
+  { "made", "integer", "Pixel samples taken since the start: less than samples where it was resumed." },
   { "rays", "integer", "Rays traced." },
   { "seconds", "number", "Since the start." },
   { "left", "number?", "Seconds left, estimated." },
@@ -64,6 +65,12 @@ function render.merge(settings, overrides, fail)
   else
     all.crop = { 0, 0, width, height }
   end
+  local samples = all.samples
+  if samples and samples[1] >= samples[2] then
+    fail(("samples: expected the first before the second, got %d:%d"):format(samples[1], samples[2]))
+  end
+  all.samples = samples or { 0, all.spp }
+  if all.resume and not all.checkpoint then fail "resume: there is no checkpoint named to go on from" end
   return all
 end
 
@@ -74,11 +81,12 @@ function render.settings(settings, input, fail)
   return render.merge(settings, overrides, fail)
 end
 
---- Starts the core's job of merged settings. Returns it, or nil, message, code.
-function render.start_core(core, settings)
+--- Starts the core's job of merged settings, going on from the film `before` if there is one. Returns it, or nil,
+--- message, code.
+function render.start_core(core, settings, before)
   return core:start {
     width = settings.size[1], height = settings.size[2], crop = settings.crop,
-    sample_begin = 0, sample_end = settings.spp,
+    sample_begin = settings.samples[1], sample_end = settings.samples[2], before = before,
     threads = settings.threads, seed = settings.seed, max_depth = settings.max_depth, filter = settings.filter,
     clamp_indirect = settings.clamp_indirect, transparent = settings.transparent,
   }
@@ -88,7 +96,7 @@ end
 function render.progress(job)
   local p = job:progress()
   p.fraction = p.total > 0 and p.samples / p.total or 1
-  if p.fraction > 0 and not p.done then p.left = p.seconds * (1 - p.fraction) / p.fraction end
+  if p.made > 0 and not p.done then p.left = p.seconds * (p.total - p.samples) / p.made end
   return p
 end
 

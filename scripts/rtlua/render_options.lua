@@ -40,6 +40,23 @@ schema.types.outputs = {
   luals = function() return "string|string[]" end,
 }
 
+-- What the command line gives is any path; a scene cannot make a value with this metatable.
+local FROM_COMMAND = {}
+
+--- A file name in the working directory, or on the command line any path.
+schema.types.file = {
+  expected = function() return "a file name without a folder" end,
+  read = function(value)
+    if getmetatable(value) == FROM_COMMAND then return value.path end
+    if type(value) ~= "string" or value == "" or value:sub(1, 1) == "-" or value:find("[/\\%z]") then
+      return nil, schema.show(value)
+    end
+    return value
+  end,
+  parse = function(text) return text ~= "" and setmetatable({ path = text }, FROM_COMMAND) or nil end,
+  luals = function() return "string" end,
+}
+
 local MAX_SIDE, MAX_SPP = 65536, 1 << 24
 
 -- How pictures are encoded: what image:save takes, too.
@@ -74,6 +91,12 @@ local options = {
     {
       "spp", type = "integer", min = 1, max = MAX_SPP, default = 64, doc = "Samples per pixel.",
       cli = { flag = "--spp", metavar = "N" },
+    },
+    {
+      "samples", type = "numbers", count = 2, join = ":", element = { type = "integer", min = 0, max = MAX_SPP },
+      noun = "{first, behind the last}",
+      doc = "Renders these sample indices alone, from the first to before the second, instead of 0 to spp.",
+      cli = { flag = "--samples", metavar = "A:B", noun = "A:B with 0 <= A < B, half open" },
     },
     {
       "crop", type = "numbers", count = 4, join = ",", element = { type = "integer", min = 0, max = MAX_SIDE },
@@ -120,8 +143,19 @@ local options = {
       doc = "Names of the pictures that the command writes in the working directory; SCENE.png when absent.",
       cli = {
         flag = "-o", metavar = "FILE", repeated = true,
-        doc = "Writes a picture, .png, .pfm or .hdr; repeatable; - is standard output, as PNG.",
+        doc = "Writes a picture, .png, .pfm or .hdr, or a .part file for rtlua merge; repeatable; - is standard "
+          .. "output, as PNG.",
       },
+    },
+    {
+      "checkpoint", type = "file",
+      doc = "A part file that holds the render so far: written every so often and at every stop.",
+      cli = { flag = "--checkpoint", metavar = "FILE", noun = "a path" },
+    },
+    {
+      "resume", type = "boolean", default = false,
+      doc = "Goes on from the checkpoint, where there is one; with a higher spp it adds samples.",
+      cli = { flag = "--resume" },
     },
     {
       "quiet", type = "boolean", default = false, doc = "Shows no progress.",

@@ -4,6 +4,7 @@
 -- work begins. An output is a file, or "-" for standard output, which gets a PNG.
 
 local cli = require "rtlua.cli"
+local core_film = require "rtlua.core.film"
 local core_image = require "rtlua.core.image"
 local errors = require "rtlua.errors"
 local loader = require "rtlua.loader"
@@ -49,15 +50,22 @@ local function default_output(path)
   return (path:match("([^/]*)$"):gsub("%.lua$", "")) .. ".png"
 end
 
---- Raises why an output cannot be written, as far as it is known before.
-function run.check_output(file)
+function run.is_part(file) return file:lower():find "%.part$" ~= nil end
+
+--- Raises why an output cannot be written, as far as it is known before. `parts`: may it be a part file?
+function run.check_output(file, parts)
   if file == "-" then
     if system.isatty(1) then
       errors.raise(errors.USAGE, "-: standard output is a terminal: send it to a file or a pipe")
     end
     return
   end
-  local ok, message, code = core_image.can_save(file)
+  local ok, message, code
+  if parts and run.is_part(file) then
+    ok, message, code = core_film.can_save(file)
+  else
+    ok, message, code = core_image.can_save(file)
+  end
   if not ok then errors.raise(code or errors.CANT_WRITE, message) end
 end
 
@@ -67,24 +75,31 @@ function run.write_output(file, picture, encode)
   return picture:save(file, encode)
 end
 
-local function check_outputs(files)
+--- The same for a list, in which none is twice.
+function run.check_outputs(files)
   local met = {}
   for _, file in ipairs(files) do
     if met[file] then errors.raise(errors.USAGE, ("-o %s: is given twice: give another name"):format(file)) end
     met[file] = true
-    run.check_output(file)
+    run.check_output(file, true)
   end
 end
 
---- Writes every output, and raises the first failure after having tried them all.
-local function write_outputs(files, picture, settings, text, show)
+--- Writes every output, and raises the first failure after having tried them all. source: what has the film, by
+--- source:save(path), and picture, its image, which may be nil where all are part files.
+function run.write_outputs(files, source, picture, settings, text, show)
   local encode = { exposure = settings.exposure, tonemap = settings.tonemap, bits = settings.bits, text = text }
   local failure
   for _, file in ipairs(files) do
-    local ok, message, code = run.write_output(file, picture, encode)
-    if ok then
-      show:event("written", { file = file })
+    local ok, message, code
+    if run.is_part(file) then
+      ok, message, code = source:save(file)
     else
+      ok, message, code = run.write_output(file, picture, encode)
+    end
+    if ok and show then
+      show:event("written", { file = file })
+    elseif not ok then
       failure = failure or errors.new(code or errors.CANT_WRITE, message)
     end
   end
@@ -92,13 +107,48 @@ local function write_outputs(files, picture, settings, text, show)
 end
 
 --- What a PNG says about itself: nothing of the machine or the hour.
-local function png_text(core, settings, last, area)
-  local spp = tostring(settings.spp)
-  if last.samples < last.total then spp = ("%.2f of %d"):format(last.samples / area, settings.spp) end
+function run.png_text(hash, spp, seed)
   return {
-    { "Software", "rtlua " .. system.version() }, { "Scene hash", core:hash() },
-    { "spp", spp }, { "seed", tostring(settings.seed) },
+    { "Software", "rtlua " .. system.version() }, { "Scene hash", hash },
+    { "spp", spp }, { "seed", tostring(seed) },
   }
+end
+
+local function spp_text(settings, last, area)
+  local wanted = settings.samples[2] - settings.samples[1]
+  if last.samples == last.total then return tostring(wanted) end
+  return ("%.2f of %d"):format(last.samples / area, wanted)
+end
+
+-- ---- Checkpoints
+
+local FIRST_CHECKPOINT, MAX_INTERVAL = 1, 30 -- seconds: soon, then twice as long each time
+local MAX_SHARE = 0.05 -- of the time that writing them may take
+
+--- The film to go on from, to be closed, or nil where there is no checkpoint yet.
+local function open_checkpoint(settings)
+  if not settings.resume or not system.exists(settings.checkpoint) then return nil end
+  local film, message, code = core_film.load(settings.checkpoint)
+  if not film then errors.raise(code, message) end
+  return film
+end
+
+--- A function () for every look at the job: writes the checkpoint when it is time.
+local function checkpointer(job, settings, show)
+  local interval = FIRST_CHECKPOINT
+  local due = system.now() + interval
+  return function()
+    if not settings.checkpoint or system.now() < due then return end
+    local begin = system.now()
+    local ok, message = job:save(settings.checkpoint)
+    if ok then
+      show:event("checkpoint", { file = settings.checkpoint })
+    else
+      show:say(message) -- the disk may have room again before the end
+    end
+    interval = math.min(2 * interval, MAX_INTERVAL)
+    due = system.now() + math.max(interval, (system.now() - begin) / MAX_SHARE)
+  end
 end
 
 -- ---- Rendering
@@ -109,12 +159,17 @@ local function fail(message) errors.raise(errors.USAGE, "--" .. message) end
 function run.render(loaded, path, options, started)
   local core = scene.core(loaded)
   local own = scene.plain(loaded)
-  local blame = options.crop and fail or options.size and fail or function(message)
+  local blame = (options.crop or options.size or options.samples or options.resume) and fail or function(message)
     errors.raise(errors.DATA, ("%s: render: %s"):format(path, message))
   end
   local settings = render.merge(own, options, blame)
   local files = settings.output or { default_output(path) }
-  check_outputs(files)
+  run.check_outputs(files)
+  if settings.checkpoint then
+    local ok, message, code = core_film.can_save(settings.checkpoint)
+    if not ok then errors.raise(code, message) end
+  end
+  local before <close> = open_checkpoint(settings)
   local piped = false
   for _, file in ipairs(files) do piped = piped or file == "-" end
 
@@ -129,19 +184,34 @@ function run.render(loaded, path, options, started)
     spp = settings.spp, seed = settings.seed, threads = settings.threads,
   })
 
-  local begun, message, code = render.start_core(core, settings)
-  if not begun then errors.raise(code, message) end
+  local begun, message, code = render.start_core(core, settings, before)
+  if not begun then
+    errors.raise(code, (message:gsub("^the film to resume", settings.checkpoint or "%0")))
+  end
   local job <close> = begun
+  local keep = checkpointer(job, settings, show)
   local deadline = settings.time_limit and started + settings.time_limit
-  local reason = render.wait(job, deadline, function(p) show:tick(p) end)
+  local reason = render.wait(job, deadline, function(p)
+    show:tick(p)
+    keep()
+  end)
   local last = render.progress(job)
-  local picture
+  local picture, failure
   picture, message, code = job:image()
   if not picture then errors.raise(code, message) end
   show:clear()
   show:event("done", { complete = reason == nil, reason = reason, progress = last })
 
-  write_outputs(files, picture, settings, png_text(core, settings, last, area), show)
+  if not reason and last.samples < last.total then
+    errors.raise(errors.NO_MEMORY, "out of memory for the film: render a smaller crop")
+  end
+  if settings.checkpoint then
+    local ok, problem, number = job:save(settings.checkpoint)
+    if not ok then failure = errors.new(number, problem) end
+  end
+  local text = run.png_text(core:hash(), spp_text(settings, last, area), settings.seed)
+  run.write_outputs(files, job, picture, settings, text, show)
+  if failure then error(failure, 0) end
   local interrupted = reason and reason ~= "time"
   local note = ""
   if reason == "time" then note = ", stopped by its time limit" end
@@ -158,7 +228,7 @@ end
 --- rtlua render SCENE.lua [OPTIONS]
 function run.command(parsed, started)
   local path, options = parsed.arguments[1], parsed.options
-  if options.output then check_outputs(options.output) end
+  if options.output then run.check_outputs(options.output) end
   local result = run.load_scene(path, options, started)
   return run.render(result.scene, path, options, started)
 end

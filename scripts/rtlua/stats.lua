@@ -22,7 +22,7 @@ function stats.report(show, core, last, settings)
   local info = core:describe()
   local rate = last.seconds > 0 and last.rays / last.seconds or 0
   show:event("stats", {
-    info = info, rays_per_second = rate, samples_per_second = last.seconds > 0 and last.samples / last.seconds or 0,
+    info = info, rays_per_second = rate, samples_per_second = last.seconds > 0 and last.made / last.seconds or 0,
     not_finite = last.not_finite, overflow = last.overflow, threads = settings.threads,
     peak_memory = system.peak_memory(),
   })
@@ -33,7 +33,7 @@ function stats.report(show, core, last, settings)
     { "build time", ("%.3f s"):format(info.build_seconds) },
     { "memory", ("%s for the scene, %s at most"):format(stats.bytes(info.bytes), stats.bytes(system.peak_memory())) },
     { "samples", ("%s in %.2f s, %.2f million per second"):format(
-      stats.count(last.samples), last.seconds, last.seconds > 0 and last.samples / last.seconds / 1e6 or 0) },
+      stats.count(last.made), last.seconds, last.seconds > 0 and last.made / last.seconds / 1e6 or 0) },
     { "rays", ("%s, %.2f million per second"):format(stats.count(last.rays), rate / 1e6) },
     { "dropped", ("%s not finite, %s too bright"):format(stats.count(last.not_finite), stats.count(last.overflow)) },
     { "threads", stats.count(settings.threads) },

@@ -1,9 +1,9 @@
 -- Runs the command as its user does: a process of its own with an argument list, whose output and exit code come back.
 --
 -- options: cwd (else the project's root), env = { NAME = "value" }, stdin (text), signal and after: a signal's name,
--- "INT", that it is sent once and to it alone, so many seconds after it catches signals (rtlua.signal) and, with ready =
--- true, has printed something: on a busy machine no fixed time from the start would do. A process that has not ended
--- after five minutes is killed.
+-- "INT", that it is sent once and to it alone, so many seconds after it catches signals (rtlua.signal) and, with
+-- ready = true, has printed something: on a busy machine no fixed time from the start would do. A process that has not
+-- ended after five minutes is killed.
 
 local folder = require "spec.support.folder"
 local lfs = require "lfs"
@@ -41,7 +41,8 @@ function run.program(program, arguments, options)
   local function word(text) words[#words + 1] = text end
   if options.signal then
     for name, value in pairs {
-      DIR = dir.path, LIMIT = LIMIT, READY = options.ready and 1 or "", AFTER = options.after or 0, SIGNAL = options.signal,
+      DIR = dir.path, LIMIT = LIMIT, READY = options.ready and 1 or "", AFTER = options.after or 0,
+      SIGNAL = options.signal,
     } do word(name .. "=" .. quote(value)) end
     word("bash -c " .. quote(SIGNALLED) .. " signalled")
   end

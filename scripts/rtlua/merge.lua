@@ -1,0 +1,42 @@
+-- rtlua merge: joins part files into a picture, or into a part again, exactly.
+
+local core_film = require "rtlua.core.film"
+local errors = require "rtlua.errors"
+local run = require "rtlua.run"
+
+local merge = {}
+
+local function check(value, message, code)
+  if value == nil then errors.raise(code, message) end
+  return value
+end
+
+-- Named as the user named it, once: the core's messages begin with a part's name where it has one.
+local function join(whole, path, allow_overlap)
+  local part <close> = check(core_film.load(path))
+  check(whole:join(part, path, allow_overlap))
+end
+
+function merge.command(parsed)
+  local o = parsed.options
+  if not o.output then
+    errors.raise(errors.USAGE, "-o: merge needs the name of the picture, or of the .part file, to write")
+  end
+  run.check_outputs(o.output)
+  local whole <close> = core_film.new()
+  for _, path in ipairs(parsed.arguments) do join(whole, path, o.allow_overlap) end
+  local pictures = false
+  for _, file in ipairs(o.output) do pictures = pictures or not run.is_part(file) end
+  local picture, text
+  if pictures then
+    -- Parts of parts may have holes; a picture may not.
+    local spp = check(whole:whole())
+    picture = check(whole:image())
+    local about = whole:about()
+    text = run.png_text(about.scene, tostring(spp), about.seed)
+  end
+  run.write_outputs(o.output, whole, picture, o, text)
+  return 0
+end
+
+return merge
