@@ -209,6 +209,13 @@ describe("rtlua.http", function()
     end)
   end)
 
+  it("sends what must not be done twice once, whatever becomes of the connection", function()
+    local own <close> = http.new()
+    assert.equal("kept", own:request { url = base .. "kept" }.body)
+    own:request { url = base .. "order", method = "POST", body = "one", retry = { attempts = 1 } }
+    assert.equal("1", own:request { url = base .. "count?order" }.body)
+  end)
+
   describe("many at once", function()
     it("take about as long as one", function()
       local begin, n = system.now(), 0

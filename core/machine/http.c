@@ -250,7 +250,8 @@ static bool add_header(rt_http_transfer *t, const char *line) {
 }
 
 static bool add_headers(rt_http_transfer *t, const rt_http_request *r) {
-  bool ok = add_header(t, "Expect:"), typed = false; /* waiting for a 100 costs a second where none comes */
+  /* Waiting for a 100 costs a second where none comes. libcurl would sign the header that is not sent. */
+  bool ok = r->access_key || add_header(t, "Expect:"), typed = false;
   for (size_t i = 0; ok && i < r->n_headers; i++) {
     ok = add_header(t, r->headers[i]);
     typed = typed || strncasecmp(r->headers[i], "content-type", 12) == 0;
@@ -318,6 +319,9 @@ static CURLcode set_body(rt_http_transfer *t, const rt_http_request *r, curl_off
     SET(CURLOPT_COPYPOSTFIELDS, r->body);
   }
   SET(CURLOPT_CUSTOMREQUEST, r->method);
+  /* libcurl sends a request again by itself when a connection that was used before is closed without a reply: what may
+   * have been done must not be done twice. */
+  SET(CURLOPT_FRESH_CONNECT, r->retry_always || is_idempotent(r->method) ? 0L : 1L);
   return ok;
 }
 

@@ -75,6 +75,13 @@ local actions = {
   big = function(client) send(client, reply("200 OK", ("0123456789abcdef"):rep(4 << 16))) end,
   redirect = function(client) send(client, reply("302 Found", "", "Location: /echo\r\n")) end,
   file_url = function(client) send(client, reply("302 Found", "", "Location: file:///etc/hostname\r\n")) end,
+  -- Keeps the connection, and closes it without a reply to the next request, which it counts.
+  kept = function(client)
+    send(client, (reply("200 OK", "kept"):gsub("close", "keep-alive")))
+    local line = receive(client, "*l")
+    local key = line and line:match "^%u+ /([%w_]*)"
+    if key then counts[key] = (counts[key] or 0) + 1 end
+  end,
   count = function(client, r) send(client, reply("200 OK", tostring(counts[r.query] or 0))) end,
 }
 
