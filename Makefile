@@ -121,7 +121,8 @@ demo:
 	./rtlua scenes/showcase.lua -o showcase.png
 	@echo "$(CURDIR)/showcase.png"
 
-# SPECS=spec/one_spec.lua runs one file. A sanitizer build is run by an interpreter of its own kind
+# SPECS=spec/one_spec.lua runs one file, TAGS="--tags=real" those that start real machines, Docker and sshd alone, and
+# TAGS="--exclude-tags=real" all others. A sanitizer build is run by an interpreter of its own kind
 # (spec/support/lua_host.c), which stands first in the PATH, so that every ./rtlua that a spec starts is too. gcc 12's
 # LeakSanitizer leaves thread-local storage alone: scanning it, it crashes at the exit of some processes.
 HOST.asan := $(OUT)/bin/lua5.4
@@ -133,7 +134,7 @@ RUN.tsan = setarch -R env PATH="$(CURDIR)/$(OUT)/bin:$$PATH" RTLUA_SPEC_TSAN=1
 test:
 	@scripts/setup.sh install test
 	@$(MAKE) $(JOBS) all $(HOST.$(BUILD))
-	$(RUN.$(BUILD)) $(or $(HOST.$(BUILD)),$(LUA)) $(BUSTED) $(SPECS)
+	$(RUN.$(BUILD)) $(or $(HOST.$(BUILD)),$(LUA)) $(BUSTED) $(TAGS) $(SPECS)
 
 $(OUT)/bin/lua5.4: spec/support/lua_host.c $(OUT)/flags
 	$(call say,CC)
@@ -151,7 +152,7 @@ lint-format:
 lint-c:
 	printf '%s\n' $(CORE) $(BINDINGS) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_FLAGS)' clang-tidy
 lint-lua:
-	$(LUACHECK) --quiet .
+	$(LUACHECK) --quiet rtlua .busted .luacheckrc *.rockspec scripts scenes spec
 lint-docs:
 	$(LUA) scripts/docs.lua --check
 

@@ -1,9 +1,12 @@
 #!/bin/sh
 # What rtlua needs from the system, and how it gets here.
 #
-#   setup.sh missing build|test|lint   prints the Debian packages that are missing, one a line
-#   setup.sh install build|test|lint   installs them: as root, or by sudo when it asks no password or a person is
-#                                      there to answer; else says the one command to run and fails
+#   setup.sh missing build|test|machines|lint   prints the Debian packages that are missing, one a line
+#   setup.sh install build|test|machines|lint   installs them: as root, or by sudo when it asks no password or a person
+#                                               is there to answer; else says the one command to run and fails
+#
+# machines is what the specs need whose machines are real. Only root can run these, so that root's test includes it. No
+# service that comes along is started or enabled: the specs start daemons of their own.
 #
 # A thing counts as there when it works, however it came: a package manager is called only when something is missing.
 # CC is the compiler; HEADER_FLAGS its flags for the headers of Lua and the libraries, when the caller knows them.
@@ -43,6 +46,19 @@ for_test() {
   need openssl has openssl
   need luarocks has luarocks
   need strace has strace
+  need openssh-client has ssh
+  [ "$(id -u)" != 0 ] || for_machines
+}
+is_static() { has "$1" && ! ldd "$(command -v "$1")"; }
+for_machines() {
+  for_build
+  need docker.io has dockerd
+  need docker.io has docker
+  for tool in debootstrap slirp4netns iptables; do need $tool has $tool; done
+  need iproute2 has ip
+  need openssh-client has ssh
+  need openssh-server has sshd
+  need busybox-static is_static busybox
 }
 for_lint() {
   for_test
@@ -52,8 +68,9 @@ for_lint() {
 
 what=${2-}
 case "${1-}:$what" in
-  missing:build | install:build | missing:test | install:test | missing:lint | install:lint) "for_$what" ;;
-  *) echo "usage: setup.sh missing|install build|test|lint" >&2; exit 64 ;;
+  missing:build | missing:test | missing:machines | missing:lint) "for_$what" ;;
+  install:build | install:test | install:machines | install:lint) "for_$what" ;;
+  *) echo "usage: setup.sh missing|install build|test|machines|lint" >&2; exit 64 ;;
 esac
 missing=$(for package in $missing; do echo "$package"; done | sort -u)
 if [ "$1" = missing ]; then
@@ -79,4 +96,20 @@ fi
 echo "setup: installing $*" >&2
 run() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >&2; }
 run update
+
+# Debian starts a service with its package, unless this program says no; enabled it is all the same.
+policy=/usr/sbin/policy-rc.d
+services=""
+for unit in docker.service docker.socket containerd.service ssh.service ssh.socket; do
+  [ -e "/lib/systemd/system/$unit" ] || services="$services $unit"
+done
+if [ ! -e $policy ]; then
+  trap '$as_root rm -f $policy' EXIT
+  trap 'exit 1' HUP INT TERM
+  printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+  $as_root chmod 755 $policy
+fi
 run install -y --no-install-recommends "$@"
+for unit in $services; do
+  [ ! -e "/lib/systemd/system/$unit" ] || $as_root systemctl disable "$unit" >/dev/null 2>&1 || true
+done

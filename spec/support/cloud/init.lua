@@ -6,7 +6,8 @@
 --
 -- options: pace (RTLUA_PACE, else 0.01; 1 with real machines), which scales all its times; faults (faults.lua);
 -- latency, the seconds of each reply; latencies = { reply, boot, destroy, power, snapshot }; limits = { requests, keys,
--- droplets, instances }; skew, seconds; real = true: machines that boot (machines.lua).
+-- droplets, instances }; skew, seconds; real = true: machines that boot (machines.lua), whose
+-- engines have images = "base", "packages" or "rtlua".
 --
 -- double.url, its address with a slash at the end; token and read_token; env, the environment of a script that is to
 -- use it, with an empty RTLUA_STATE; folder, which holds that. What it saw is read from its ledger, which env does not

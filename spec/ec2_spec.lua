@@ -1,0 +1,646 @@
+-- The driver for EC2 against the local one: the life of an instance, and all answers but the wanted one.
+
+local cloud = require "spec.support.cloud"
+local credentials = require "rtlua.drivers.ec2_credentials"
+local ec2 = require "rtlua.drivers.ec2"
+local errors = require "rtlua.errors"
+local folder = require "spec.support.folder"
+local http = require "rtlua.http"
+local loop = require "rtlua.loop"
+local query = require "rtlua.drivers.ec2_query"
+local signature = require "rtlua.drivers.ec2_signature"
+local system = require "rtlua.system"
+local unix = require "socket.unix"
+local wire = require "spec.support.cloud.ec2_wire"
+
+local PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJTbkqzHv8VcjXGQ4QyTwW0eUbSBTzYYWq4ZXW3Ofq2n rtlua"
+local PACE = 0.01
+
+-- As AWS publishes them (Signature Version 4 test suite): the request, and what its signature is.
+local SUITE = { access_key = "AKIDEXAMPLE", secret_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+  region = "us-east-1", service = "service" }
+local SUITE_DATE, SUITE_TIME = "20150830T123600Z", 1440938160
+local AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+  .. "SignedHeaders=host;x-amz-date, Signature="
+local VECTORS = {
+  { "GET", "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
+  { "POST", "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b" },
+  { "GET", "Param2=value2&Param1=value1", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
+}
+
+local getenv, pace = os.getenv, loop.pace
+local environment, double, runs
+
+-- ---- A stage
+
+-- Nothing of this machine's own AWS configuration is seen.
+local function replace_environment()
+  environment = { HOME = "/nonexistent", AWS_EC2_METADATA_DISABLED = "true" }
+  os.getenv = function(name) -- luacheck: ignore
+    if name:match "^AWS_" or name == "HOME" then return environment[name] end
+    return getenv(name)
+  end
+  loop.pace = function(seconds) return seconds * PACE end
+end
+
+local function restore_environment()
+  os.getenv, loop.pace = getenv, pace -- luacheck: ignore
+end
+
+local function start(options)
+  options = options or {}
+  options.pace = PACE
+  double = cloud.start(options)
+  for name, value in pairs(double.env) do environment[name] = value end
+  return ec2.open {}
+end
+
+-- A lease as the journal has it, whose notes are kept in `notes`.
+local function new_lease(driver, fields)
+  runs = (runs or 0) + 1
+  local run = ("run%07d"):format(runs)
+  local checked = driver:check()
+  local lease = {
+    run = run, name = "spec-" .. run, driver = "ec2", account = checked.account, endpoint = checked.endpoint,
+    region = "us-east-1", size = "c6i.large", image = "ami-00000000000000103", created = checked.now,
+    expires = checked.now + 3600, user_data = "#cloud-config\n{}\n", public_key = PUBLIC_KEY, notes = {},
+  }
+  for key, value in pairs(fields or {}) do lease[key] = value end
+  function lease.marks(self) return { "rtlua", "rtlua:run-" .. self.run, ("rtlua:exp-%d"):format(self.expires) } end
+  function lease.note(self, noted)
+    table.insert(self.notes, noted)
+    for key, value in pairs(noted) do self[key] = value or nil end
+  end
+  return lease
+end
+
+local function get_when(driver, lease, state)
+  return loop.until_true(5, 0.02, function()
+    local fine, record = pcall(driver.get, driver, lease)
+    if not fine and record.code ~= errors.TRY_AGAIN then error(record, 0) end
+    return fine and record and record.state == state and record
+  end)
+end
+
+local function running(driver, fields)
+  local lease = new_lease(driver, fields)
+  driver:create(lease)
+  return lease, assert(get_when(driver, lease, "running"))
+end
+
+-- The error that a call raises: one line, and the secret key is in none of it.
+local function failure(f, ...)
+  local fine, problem = pcall(f, ...)
+  assert.is_false(fine, "nothing was raised")
+  assert.is_true(errors.is(problem), tostring(problem))
+  local seen = problem
+  while seen do
+    for _, text in pairs(seen) do
+      local secret = environment.AWS_SECRET_ACCESS_KEY or "\0"
+      assert.is_false(type(text) == "string" and text:find(secret, 1, true) ~= nil, "the key is shown")
+    end
+    assert.is_nil(seen.message:find "[\r\n]")
+    seen = type(seen.cause) == "table" and seen.cause or nil
+  end
+  return problem
+end
+
+local function assert_failure(code, stage, pattern, f, ...)
+  local problem = failure(f, ...)
+  assert.matches(pattern, problem.message)
+  assert.same({ code, stage }, { problem.code, problem.stage })
+  assert.is_string(problem.remedy)
+  return problem
+end
+
+local function assert_clean()
+  local alive = double:alive()
+  assert.same({ {}, {}, {}, {} }, { alive.instances, alive.keys, alive.groups, alive.volumes or {} })
+end
+
+local function count(kind)
+  local n = 0
+  for _, call in ipairs(double:calls()) do n = n + (call.kind == kind and 1 or 0) end
+  return n
+end
+
+local function names(list)
+  local found = {}
+  for i, element in ipairs(list) do found[i] = element.slug end
+  return found
+end
+
+describe("AWS's published signatures", function()
+  it("are those that the double computes", function()
+    for _, vector in ipairs(VECTORS) do
+      local request = { method = vector[1], path = "/", raw_query = vector[2], body = "",
+        headers = { host = "example.amazonaws.com", ["x-amz-date"] = SUITE_DATE } }
+      assert.equal(vector[3], wire.signature(request, "host;x-amz-date", SUITE.secret_key, SUITE.region, SUITE.service))
+    end
+  end)
+  it("are those that the driver computes", function()
+    for i = 1, 2 do -- it sends no queries
+      local request = { method = VECTORS[i][1], url = "https://example.amazonaws.com:443" }
+      local headers = signature.sign(request, SUITE, SUITE.region, SUITE.service, SUITE_TIME)
+      assert.equal(AUTHORIZATION .. VECTORS[i][3], headers.Authorization)
+    end
+  end)
+  it("are what rtlua.http sends", function()
+    local dir <close> = folder.new()
+    local listener = unix()
+    assert(listener:bind(dir.path .. "/s"))
+    assert(listener:listen(1))
+    listener:settimeout(0)
+    local client <close> = http.new()
+    local transfer = client:start {
+      url = "http://example.amazonaws.com/", unix_socket = dir.path .. "/s", headers = { ["X-Amz-Date"] = SUITE_DATE },
+      sigv4 = SUITE, timeout = 10, retry = { attempts = 1 },
+    }
+    local connection
+    loop.until_true(5, 0, function()
+      client:wait(0.02)
+      connection = listener:accept()
+      return connection
+    end)
+    connection:settimeout(0)
+    local head = ""
+    loop.until_true(5, 0, function()
+      client:wait(0.02)
+      local data, _, part = connection:receive(65536)
+      head = head .. (data or part)
+      return head:find "\r\n\r\n"
+    end)
+    connection:close()
+    listener:close()
+    client:wait(1)
+    transfer:cancel()
+    assert.matches("\r\nAuthorization: " .. AUTHORIZATION .. VECTORS[1][3] .. "\r\n", head, 1, true)
+  end)
+end)
+
+describe("the query protocol", function()
+  it("names the elements of lists by their places", function()
+    assert.equal("Filter.1.Name=tag-key&Filter.1.Value.1=a%20b%2F%C3%BC&Filter.1.Value.2=c&Force=true",
+      query.encode { Filter = { { Name = "tag-key", Value = { "a b/ü", "c" } } }, Force = true })
+  end)
+  it("reads lists, empty elements, entities and text", function()
+    local value, name = query.parse [[<?xml version="1.0" encoding="UTF-8"?>
+      <A xmlns="x"><set><item><b>1 &lt; &#50; &amp; &#xfc;</b></item><item><b/></item></set><none/><c> d </c></A>]]
+    assert.equal("A", name)
+    assert.same({ set = { { b = "1 < 2 & ü" }, { b = "" } }, none = "", c = " d " }, value)
+    assert.same({}, query.list(value.none))
+  end)
+  it("tells what is no XML", function()
+    for _, text in ipairs { "", "no", "<a>", "<a></b>", "<a><b></a></b>", "</a>" } do
+      assert.is_nil(query.parse(text), text)
+    end
+  end)
+end)
+
+describe("rtlua.drivers.ec2", function()
+  local driver
+
+  before_each(replace_environment)
+  after_each(function()
+    if driver then driver:close() end
+    driver = nil
+    restore_environment()
+    local complaints = ""
+    if double then
+      complaints = double:complaints()
+      double:close()
+      double = nil
+    end
+    assert.equal("", complaints)
+  end)
+
+  describe("asks", function()
+    it("whose account it is, and what time it is there", function()
+      driver = start { skew = 200 }
+      local checked = driver:check()
+      assert.same({ "123456789012", double.base .. "/ec2", "root" },
+        { checked.account, checked.endpoint, checked.login })
+      assert.is_true(math.abs(checked.now - system.time() - 200) < 3)
+    end)
+    it("what there is, over all pages, with the prices that are known", function()
+      driver = start()
+      local sizes = driver:sizes()
+      assert.same({ "t3.micro", "t4g.small", "t3.medium", "c7g.large", "c6i.large", "c7i.large", "m7i.large",
+        "c6i.xlarge", "c7i.8xlarge", "p5.48xlarge" }, names(sizes))
+      local c7i = sizes[9]
+      assert.same({ 32, 65536, 16, 1.428 }, { c7i.vcpus, c7i.memory, c7i.disk, c7i.price_hour })
+      assert.is_true(math.abs(c7i.price_month - 1.428 * 730) < 1e-9)
+      assert.is_nil(sizes[10].price_hour)
+      assert.same({ "eu-central-1", "us-east-1", "us-west-2" }, names(driver:regions()))
+      assert.same({ "ubuntu-24.04-amd64", "ubuntu-24.04-arm64", "ubuntu-22.04-amd64" }, names(driver:images()))
+    end)
+    it("for nothing that changes anything, when what is wanted is checked", function()
+      driver = start()
+      local plan = driver:validate { size = "c6i.large", name = "spec" }
+      assert.same({ "us-east-1", "ami-00000000000000103", 0.085 }, { plan.region, plan.image, plan.price_hour })
+      assert.is_true(math.abs(plan.minimum - 0.085 / 60) < 1e-12)
+      assert.is_true(math.abs(plan.extras_hour - (16 * 0.08 / 730 + 0.005)) < 1e-12)
+      assert.equal("ami-00000000000000104", driver:validate({ size = "c7g.large" }).image)
+      assert.equal("ami-00000000000000101", driver:validate({ size = "c6i.large", image = "ubuntu-22.04" }).image)
+      assert.equal("ami-00000000000000303", driver:validate({ size = "t3.micro", region = "us-west-2" }).image)
+      assert_clean()
+    end)
+    it("no more than once a page in each region for all of ours", function()
+      driver = start()
+      local one = running(driver)
+      local other = running(driver, { region = "eu-central-1", image = "ami-00000000000000203" })
+      double:put { kind = "instance", name = "somebody else's" }
+      local found = {}
+      loop.until_true(2, 0.1, function() return #double:alive().instances == 3 end)
+      for _, record in ipairs(driver:list()) do found[record.name] = record.region end
+      assert.same({ [one.name] = "us-east-1", [other.name] = "eu-central-1" }, found)
+    end)
+  end)
+
+  describe("refuses", function()
+    it("what there is not, naming what is near", function()
+      driver = start()
+      assert_failure(64, "check", "unknown size 'c6i.lage' in us%-east%-1 %(did you mean 'c6i.large'%?%): available: t",
+        driver.validate, driver, { size = "c6i.lage" })
+      assert_failure(64, "check", "unknown region 'us%-east%-9' %(did you mean 'us%-east%-1'%?%): avail",
+        driver.validate, driver, { size = "c6i.large", region = "us-east-9" })
+      assert_failure(64, "check", "unknown image 'ubuntu%-24.05' in us%-east%-1 %(did you mean 'ubuntu%-24.04'%?%).* "
+        .. "one of: ubuntu%-24.04, ubuntu%-22.04$", driver.validate, driver,
+        { size = "c6i.large", image = "ubuntu-24.05" })
+      assert_failure(64, "check", "unknown image 'ami%-0123' in us%-east%-1", driver.validate, driver,
+        { size = "c6i.large", image = "ami-0123" })
+      assert_failure(64, "check", "is for arm64, and the size c6i.large for x86_64", driver.validate, driver,
+        { size = "c6i.large", image = "ami-00000000000000104" })
+      assert_failure(64, "check", "takes no name 'a;b'", driver.validate, driver, { size = "c6i.large", name = "a;b" })
+      assert_clean()
+    end)
+    it("a price that nobody knows, and takes one that is given", function()
+      driver = start()
+      local big = { size = "p5.48xlarge" }
+      assert_failure(64, "check", "no price is known for p5.48xlarge in us%-east%-1.*price_hour", driver.validate,
+        driver, big)
+      assert_failure(64, "check", "no price is known for t3.micro in eu%-central%-1", driver.validate, driver,
+        { size = "t3.micro", region = "eu-central-1" })
+      assert_failure(64, "check", "billed as 'Red Hat", driver.validate, driver,
+        { size = "t3.micro", image = "ami-00000000000000107" })
+      big.price_hour = 98.5
+      assert.equal(98.5, driver:validate(big).price_hour)
+      local mine <close> = ec2.open { price_hour = 1.5, region = "eu-central-1" }
+      local plan = mine:validate { size = "t3.micro" }
+      assert.same({ 1.5, "eu-central-1" }, { plan.price_hour, plan.region })
+      assert.is_true(plan.extras_hour > 16 * 0.08 / 730 + 0.005)
+    end)
+    it("to go on without credentials or region, before any request", function()
+      driver = start()
+      environment.AWS_SECRET_ACCESS_KEY, environment.AWS_ACCESS_KEY_ID = nil, nil
+      assert_failure(64, "check", "no AWS credentials: set AWS_ACCESS_KEY_ID", driver.check, driver)
+      environment.AWS_REGION = nil
+      local nowhere <close> = ec2.open {}
+      assert_failure(64, "check", "no region is set: give %-%-region", nowhere.validate, nowhere, {})
+      assert.equal(0, #double:calls())
+    end)
+    it("keys that AWS refuses", function()
+      driver = start()
+      environment.AWS_SECRET_ACCESS_KEY = "another"
+      assert_failure(69, "check", "does not match.*SignatureDoesNotMatch%): check AWS_ACCESS_KEY_ID", driver.check,
+        driver)
+      assert_failure(69, "check", "AuthFailure", driver.sizes, driver)
+      environment.AWS_ACCESS_KEY_ID = "AKIAUNKNOWN"
+      local other <close> = ec2.open {}
+      assert_failure(69, "check", "InvalidClientTokenId", other.check, other)
+    end)
+    it("to speak of another account's machines", function()
+      driver = start()
+      local lease = running(driver)
+      lease.account = "210987654321"
+      assert_failure(69, "check", "belongs to the account 210987654321", driver.get, driver, lease)
+      assert_failure(76, "destroy", "may be left in us%-east%-1: .*belongs to the account", driver.destroy, driver,
+        lease)
+      assert.equal(1, #double:alive().instances)
+    end)
+    it("what its user may not do, before anything is made", function()
+      driver = start { faults = { { match = { kind = "^RunInstances$" }, what = "403" } } }
+      assert_failure(69, "check", "UnauthorizedOperation%): let its IAM user or role do ec2:RunInstances",
+        driver.validate, driver, { size = "c6i.large" })
+      assert_clean()
+    end)
+  end)
+
+  describe("a machine", function()
+    it("lives from its request to its end, with all that belongs to it", function()
+      driver = start()
+      local lease = new_lease(driver)
+      local made = driver:create(lease)
+      assert.same({ "new", lease.run, lease.expires }, { made.state, made.run, made.expires })
+      local record = get_when(driver, lease, "running")
+      assert.same({ lease.id, lease.name, lease.run, lease.expires, "us-east-1", "c6i.large", 0.085, "ec2" }, {
+        record.id, record.name, record.run, record.expires, record.region, record.size, record.price_hour,
+        record.driver,
+      })
+      assert.matches("^192%.0%.2%.", record.address)
+      assert.matches("^10%.", record.private_address)
+      assert.same(lease:marks()[2], record.marks[3])
+      assert.equal(record.created, lease.launched)
+      local alive = double:alive()
+      for _, kind in ipairs { "keys", "groups", "volumes" } do
+        local tags = alive[kind][1].tags
+        for _, mark in ipairs(lease:marks()) do assert.equal("", tags[mark], kind) end
+      end
+      assert.same({ ("rtlua-%s-exp-%d"):format(lease.run, lease.expires) }, { alive.keys[1].name })
+      assert.equal(alive.keys[1].name, alive.groups[1].name)
+      driver:destroy(lease)
+      assert_clean()
+      assert.is_nil(driver:get(lease))
+      assert.same({}, driver:find(lease))
+      driver:destroy(lease)
+    end)
+    it("is in the journal, with what it needs, before the next is asked for", function()
+      driver = start()
+      local lease = new_lease(driver, { key = { fingerprint = "aa:bb" } })
+      driver:create(lease)
+      local key, group = lease.notes[1].key, lease.notes[1].group
+      assert.same({ "aa:bb", group.name }, { key.fingerprint, key.name })
+      assert.same({ "aa:bb", lease.key.name }, { lease.notes[2].key.fingerprint, lease.notes[2].key.name })
+      assert.matches("^key%-", lease.notes[2].key.id)
+      assert.matches("^sg%-", lease.notes[3].group.id)
+      assert.same({ lease.id, "created" }, { lease.notes[4].id, lease.notes[4].state })
+    end)
+    it("is turned off, on, off and on, and off at once", function()
+      driver = start()
+      local lease = running(driver)
+      assert.equal("off", driver:stop(lease).state)
+      assert.equal("running", driver:start(lease).state)
+      assert.equal("running", driver:restart(lease).state)
+      assert.equal("off", driver:kill(lease).state)
+      driver:destroy(lease)
+      assert_clean()
+    end)
+    it("gets the later expiry before it loses the earlier one, and so does what belongs to it", function()
+      driver = start()
+      local lease = running(driver)
+      driver:extend(lease, lease.expires + 600)
+      local record = driver:get(lease)
+      assert.same({ "rtlua", ("rtlua:exp-%d"):format(lease.expires + 600), "rtlua:run-" .. lease.run }, record.marks)
+      for _, kind in ipairs { "keys", "groups", "volumes" } do
+        assert.equal("", double:alive()[kind][1].tags[record.marks[2]], kind)
+      end
+      -- Half-way: both are there, and the later one counts.
+      double:fault { match = { kind = "^DeleteTags$" }, what = "422", times = 1 }
+      assert_failure(69, "check", "IncorrectState", driver.extend, driver, lease, lease.expires + 1200)
+      assert.equal(lease.expires + 1200, driver:get(lease).expires)
+      assert.equal(4, #driver:get(lease).marks)
+    end)
+    it("that is not listed yet is not gone", function()
+      driver = start()
+      local lease = new_lease(driver)
+      driver:create(lease)
+      double:fault { match = { kind = "^DescribeInstances$" }, what = "lag", seconds = 1000, times = 2 }
+      assert.same({}, driver:find(lease))
+      double:fault { match = { kind = "^DescribeInstances$" }, what = "lag", seconds = 1000 }
+      assert_failure(75, "running", "EC2 does not list i%-%x+ yet", driver.get, driver, lease)
+      assert.truthy(get_when(driver, lease, "running"))
+    end)
+    it("whose id is unknown for longer than lists lag is gone", function()
+      driver = start()
+      local lease = new_lease(driver, { id = "i-0123456789abcdef0", created = math.floor(system.time()) - 3600 })
+      assert.is_nil(driver:get(lease))
+      driver:destroy(lease)
+    end)
+    it("that another took away is gone, and can be destroyed", function()
+      driver = start()
+      local lease = running(driver)
+      double:fail(lease.id, "gone")
+      assert.is_true(loop.until_true(5, 0.02, function() return driver:get(lease) == nil end))
+      driver:destroy(lease)
+      assert_clean()
+    end)
+    it("of the same run stays, with key and group, when a record is destroyed", function()
+      driver = start()
+      local lease, record = running(driver)
+      -- A provider without ClientTokens would make it.
+      double:put { kind = "instance", name = lease.name, group = lease.group.id,
+        tags = { "rtlua", "rtlua:run-" .. lease.run } }
+      local both
+      loop.until_true(5, 0.02, function()
+        both = driver:find(lease)
+        return #both == 2
+      end)
+      assert.equal(2, #both)
+      local other = both[1].id == record.id and both[2] or both[1]
+      driver:destroy(other)
+      assert.equal(1, #driver:find(lease))
+      assert.equal(1, #double:alive().groups)
+      driver:destroy(lease)
+      assert_clean()
+    end)
+  end)
+
+  describe("a create", function()
+    it("whose reply is lost is asked again, and makes one machine", function()
+      driver = start()
+      for _, kind in ipairs { "ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress",
+        "RunInstances" } do
+        double:fault { match = { kind = "^" .. kind .. "$" }, what = "lost-reply" }
+      end
+      local lease = running(driver)
+      local alive = double:alive()
+      assert.same({ 1, 1, 1, 1 }, { #alive.instances, #alive.keys, #alive.groups, double:most_alive() })
+      assert.is_true(count "RunInstances" >= 2)
+      driver:destroy(lease)
+      assert_clean()
+    end)
+    it("that is asked again by its caller makes one machine", function()
+      driver = start()
+      local lease = running(driver)
+      local id = lease.id
+      driver:create(lease)
+      assert.equal(id, lease.id)
+      assert.equal(1, double:most_alive())
+      driver:destroy(lease)
+      assert_failure(69, "create", "was terminated already", driver.create, driver, lease)
+    end)
+    it("that is never answered says so", function()
+      driver = start()
+      local lease = new_lease(driver)
+      double:fault { match = { kind = "^RunInstances$" }, what = "drop", always = true }
+      assert.is_true(assert_failure(75, "create", "", driver.create, driver, lease).unanswered)
+      double:clear_faults()
+      double:fault { match = { kind = "^RunInstances$" }, what = "500", always = true }
+      assert.is_true(assert_failure(75, "create", "InternalError", driver.create, driver, lease).unanswered)
+      double:clear_faults()
+      double:fault { match = { kind = "^RunInstances$" }, what = "limit" }
+      local problem = assert_failure(69, "create", "VcpuLimitExceeded%): take a smaller size", driver.create, driver,
+        lease)
+      assert.is_nil(problem.unanswered)
+      driver:destroy(lease)
+      assert_clean()
+    end)
+    it("that died between request and journal leaves nothing behind", function()
+      driver = start()
+      for _, kind in ipairs { "ImportKeyPair", "CreateSecurityGroup" } do
+        local lease = new_lease(driver)
+        function lease.note(self, noted)
+          local told = kind == "ImportKeyPair" and noted.key or noted.group
+          if told and told.id then error "died" end
+          for key, value in pairs(noted) do self[key] = value end
+        end
+        assert.is_false((pcall(driver.create, driver, lease)))
+        driver:destroy(lease)
+        assert_clean()
+      end
+    end)
+  end)
+
+  describe("goes on", function()
+    it("after refusals for its rate and failures of AWS", function()
+      driver = start()
+      for _, what in ipairs { "429", "500", "503" } do
+        for _, kind in ipairs { "Describe", "ImportKey", "CreateSecurity", "RunInstances", "Terminate", "Delete" } do
+          double:fault { match = { kind = "^" .. kind }, what = what }
+        end
+      end
+      local lease = running(driver)
+      driver:destroy(lease)
+      assert_clean()
+      assert.equal(1, double:most_alive())
+    end)
+    it("by AWS's clock, wherever ours is", function()
+      driver = start { skew = -7200 }
+      local checked = driver:check()
+      assert.is_true(math.abs(checked.now - system.time() + 7200) < 3)
+      local lease = running(driver)
+      double:set { skew = 86400 }
+      driver:destroy(lease)
+      assert_clean()
+    end)
+    it("until a group is free", function()
+      driver = start()
+      local lease = running(driver)
+      double:fault { match = { kind = "^DeleteSecurityGroup$" }, what = "422", times = 2 }
+      driver:destroy(lease)
+      assert.is_true(count "DeleteSecurityGroup" >= 3)
+      assert_clean()
+    end)
+  end)
+
+  it("says what is left where it cannot destroy", function()
+    driver = start()
+    local lease = running(driver)
+    double:fault { match = { kind = "^TerminateInstances$" }, what = "403", always = true }
+    assert_failure(76, "destroy", "spec%-run%d+ %(i%-%x+%) may be left in us%-east%-1: TerminateInstances.*machine rm",
+      driver.destroy, driver, lease)
+    double:clear_faults()
+    double:fault { match = { kind = "^DeleteSecurityGroup$" }, what = "422", always = true }
+    assert_failure(76, "destroy", "the security group sg%-.* has a dependent object", driver.destroy, driver, lease)
+    double:clear_faults()
+    driver:destroy(lease)
+    assert_clean()
+  end)
+
+  it("sweeps keys and groups past their end in all regions, and no others", function()
+    driver = start()
+    local now = math.floor(system.time())
+    local old = new_lease(driver, { region = "eu-central-1", image = "ami-00000000000000203", expires = now - 60 })
+    double:fault { match = { kind = "^RunInstances$" }, what = "limit" }
+    failure(driver.create, driver, old)
+    local fresh = new_lease(driver)
+    double:fault { match = { kind = "^RunInstances$" }, what = "limit" }
+    failure(driver.create, driver, fresh)
+    local alive = running(driver, { expires = now - 60 })
+    local removed
+    loop.until_true(5, 0.05, function() -- lists lag
+      removed = driver:sweep(now)
+      return #removed > 0
+    end)
+    assert.equal(2, #removed)
+    assert.matches("security group sg%-%x+ in eu%-central%-1", table.concat(removed, "; "))
+    assert.matches("key pair rtlua%-run%d+%-exp%-%d+ in eu%-central%-1", table.concat(removed, "; "))
+    assert.equal(2, #double:alive().groups)
+    driver:destroy(fresh)
+    driver:destroy(alive)
+    assert_clean()
+  end)
+
+  describe("credentials", function()
+    local dir
+
+    before_each(function()
+      dir = folder.new()
+      environment.AWS_SHARED_CREDENTIALS_FILE = dir.path .. "/credentials"
+      environment.AWS_CONFIG_FILE = dir.path .. "/config"
+    end)
+    after_each(function() dir:remove() end)
+
+    local function keys()
+      local found = credentials.new():get()
+      return { found.access_key, found.secret_key, found.session_token }
+    end
+
+    it("are the environment's before all", function()
+      dir:write("credentials", "[default]\naws_access_key_id = FILE\naws_secret_access_key = s\n")
+      environment.AWS_ACCESS_KEY_ID, environment.AWS_SECRET_ACCESS_KEY = "ENV", "t"
+      assert.same({ "ENV", "t" }, keys())
+      environment.AWS_SESSION_TOKEN = "u"
+      assert.same({ "ENV", "t", "u" }, keys())
+      environment.AWS_SECRET_ACCESS_KEY = nil
+      assert_failure(64, "check", "AWS_SECRET_ACCESS_KEY is not", keys)
+    end)
+    it("are the profile's, out of both files", function()
+      dir:write("credentials", "# mine\n[default]\naws_access_key_id=A\naws_secret_access_key = b/c+d=\n[other]\n"
+        .. "aws_access_key_id = O\naws_secret_access_key = p\naws_session_token = q\n")
+      dir:write("config", "[default]\nregion = eu-west-1\n[profile other]\nregion=us-west-2\n"
+        .. "endpoint_url = http://localhost:1\n[profile third]\naws_access_key_id = T\naws_secret_access_key = v\n"
+        .. "s3 =\n  region = nowhere\n")
+      assert.same({ "A", "b/c+d=" }, keys())
+      assert.equal("eu-west-1", credentials.region())
+      environment.AWS_PROFILE = "other"
+      assert.same({ "O", "p", "q" }, keys())
+      assert.equal("us-west-2", credentials.region())
+      assert.same({ "http://localhost:1", "http://localhost:1" }, { credentials.endpoints() })
+      environment.AWS_PROFILE = "third"
+      assert.same({ "T", "v" }, keys())
+      assert.is_nil(credentials.region())
+      environment.AWS_DEFAULT_REGION = "us-east-2"
+      assert.equal("us-east-2", credentials.region())
+      environment.AWS_PROFILE = "othre"
+      assert_failure(64, "check", "no profile 'othre' %(did you mean 'other'%?%): profiles are: default, other, third",
+        keys)
+    end)
+    it("are what a process prints, and are asked for again before they end", function()
+      local when = os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(system.time()) + 60)
+      local script = dir:write("give it.sh", ([[echo x >>"$1"
+        echo '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"q","Expiration":"%s"}']]):format(when))
+      local line = ("credential_process = sh '%s' \"%s/asked\""):format(script, dir.path)
+      dir:write("config", "[default]\n" .. line .. "\n")
+      local one = credentials.new()
+      assert.equal("P", one:get().access_key)
+      one:get()
+      assert.equal("x\nx\n", dir:read "asked")
+      dir:write("config", "[default]\ncredential_process = sh -c 'echo secret; exit 1'\n")
+      local problem = assert_failure(69, "check", "credential_process of profile 'default' gives no keys", keys)
+      assert.is_nil(problem.message:find "secret")
+    end)
+    it("that only AWS's own tool can fetch are said to be so", function()
+      for field, what in pairs { role_arn = "assumes a role", sso_session = "signs in by SSO" } do
+        dir:write("config", ("[profile work]\n%s = x\n"):format(field))
+        environment.AWS_PROFILE = "work"
+        assert_failure(64, "check", ("'work' %s.*export%%-credentials %%-%%-profile work"):format(what), keys)
+      end
+    end)
+    it("of a container go nowhere else", function()
+      environment.AWS_CONTAINER_CREDENTIALS_FULL_URI = "http://example.org/keys"
+      assert_failure(64, "check", "neither https nor this machine", keys)
+    end)
+  end)
+
+  it("speaks to the endpoints that are set, and knows AWS's own by one name", function()
+    assert.same({}, { credentials.endpoints() })
+    environment.AWS_ENDPOINT_URL = "http://all"
+    assert.same({ "http://all", "http://all" }, { credentials.endpoints() })
+    environment.AWS_ENDPOINT_URL_EC2 = "http://ec2"
+    assert.same({ "http://ec2", "http://all" }, { credentials.endpoints() })
+    environment.AWS_ENDPOINT_URL_STS = "http://sts"
+    assert.same({ "http://ec2", "http://sts" }, { credentials.endpoints "http://ec2" })
+    assert.same({}, { credentials.endpoints(query.PUBLIC) })
+  end)
+end)
