@@ -177,11 +177,17 @@ LIBDIR ?= $(PREFIX)/lib/lua/5.4
 SHAREDIR ?= $(PREFIX)/share/rtlua
 SCENEDIR ?= $(SHAREDIR)/scenes
 
+# What the image of rented machines is built from (Dockerfile), so that an installed rtlua can build it, too.
+SOURCES := Dockerfile .dockerignore LICENSE Makefile bindings core docs rtlua scenes scripts types
+
 install: all
-	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LUADIR)/rtlua" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(SCENEDIR)"
-	install -d "$(DESTDIR)$(SHAREDIR)/types" "$(DESTDIR)$(SHAREDIR)/docs"
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(SCENEDIR)" "$(DESTDIR)$(SHAREDIR)/scripts"
+	install -d "$(DESTDIR)$(SHAREDIR)/types" "$(DESTDIR)$(SHAREDIR)/docs" "$(DESTDIR)$(SHAREDIR)/source"
 	install -m 755 rtlua "$(DESTDIR)$(BINDIR)/rtlua"
-	install -m 644 scripts/rtlua/*.lua "$(DESTDIR)$(LUADIR)/rtlua/"
+	find scripts/rtlua -name '*.lua' | while read -r file; do target="$(DESTDIR)$(LUADIR)/$${file#scripts/}"; \
+	  install -d "$${target%/*}" && install -m 644 "$$file" "$$target" || exit 1; done
+	tar -c --exclude='*.png' $(SOURCES) | tar -x -C "$(DESTDIR)$(SHAREDIR)/source"
+	install -m 644 scripts/cloud.lua "$(DESTDIR)$(SHAREDIR)/scripts/"
 	install -m 755 rtlua.so "$(DESTDIR)$(LIBDIR)/rtlua.so"
 	install -m 644 scenes/*.lua "$(DESTDIR)$(SCENEDIR)/"
 	install -m 644 types/rtlua.lua "$(DESTDIR)$(SHAREDIR)/types/"
@@ -190,7 +196,7 @@ install: all
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/rtlua" "$(DESTDIR)$(LIBDIR)/rtlua.so"
 	rm -rf "$(DESTDIR)$(LUADIR)/rtlua" "$(DESTDIR)$(SCENEDIR)"
-	rm -rf "$(DESTDIR)$(SHAREDIR)/types" "$(DESTDIR)$(SHAREDIR)/docs"
+	rm -rf $(foreach name,types docs scripts source,"$(DESTDIR)$(SHAREDIR)/$(name)")
 	-rmdir "$(DESTDIR)$(SHAREDIR)" 2>/dev/null
 
 clean:

@@ -9,8 +9,8 @@
  * process ends.
  *
  * A strict guard (sandboxes) stops everything. Else cleaning up is sacred: code in a __close handler is not stopped,
- * neither one that the stop itself runs while it unwinds the stack nor one that was running before; the stop waits
- * for its end.
+ * neither one that the stop, or an error, runs while it unwinds the stack nor one that was running before; the stop
+ * waits for its end.
  *
  * Invariants. guard->activation is the chain of states that run on this thread, guard->running its first. Only the
  * thread `runner` touches the chain. The handler and the watchdog read atomics alone. SIGURG because its default is
@@ -100,6 +100,16 @@ static int stop(lua_State *L, rtl_guard *guard, int reason) {
   return lua_error(L);
 }
 
+/* An error is on its way through it: what runs in it now are __close handlers. Kept with the state and not with the
+ * activation, since such a handler may yield. */
+static bool *failing(lua_State *L) { return lua_getextraspace(L); }
+
+/* The message handler of protected calls: runs before the first __close handler does. */
+static int note_failing(lua_State *L) {
+  *failing(L) = true;
+  return 1;
+}
+
 /* Is a __close handler running in it, called by the end of its block? */
 static bool in_close(lua_State *L) {
   lua_Debug ar;
@@ -112,7 +122,7 @@ static bool in_close(lua_State *L) {
 
 static bool deferred(const rtl_guard *guard) {
   for (const rtl_activation *a = guard->activation; a; a = a->previous)
-    if (a->unwinding || a->closing || in_close(a->L)) return true;
+    if (a->unwinding || a->closing || *failing(a->L) || in_close(a->L)) return true;
   return false;
 }
 
@@ -145,9 +155,19 @@ static bool is_unwinding(void) {
 
 /* ---- Protected calls, with the manual's behaviour ---- */
 
-static int finish_pcall(lua_State *L, int status, lua_KContext before) {
-  let_through(L, before != 0);
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+/* What was the case when the call began, as the context of its continuation. */
+#define WAS_UNWINDING 1
+#define WAS_FAILING 2
+
+static lua_KContext before_call(lua_State *L) {
+  return (is_unwinding() ? WAS_UNWINDING : 0) | (*failing(L) ? WAS_FAILING : 0);
+}
+
+/* The stack is { handler, true, results... }, or ends with the error. */
+static int finish_call(lua_State *L, int status, lua_KContext before) {
+  *failing(L) = before & WAS_FAILING;
+  let_through(L, before & WAS_UNWINDING);
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
   lua_pushboolean(L, false);
   lua_insert(L, -2);
   return 2;
@@ -155,22 +175,18 @@ static int finish_pcall(lua_State *L, int status, lua_KContext before) {
 
 static int l_pcall(lua_State *L) {
   luaL_checkany(L, 1);
+  lua_pushcfunction(L, note_failing);
   lua_pushboolean(L, true);
-  lua_insert(L, 1);
-  bool before = is_unwinding();
-  return finish_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, before, finish_pcall), before);
-}
-
-/* The stack is { handler, true, results... }. */
-static int finish_xpcall(lua_State *L, int status, lua_KContext before) {
-  int n = finish_pcall(L, status, before);
-  return status == LUA_OK || status == LUA_YIELD ? n - 1 : n;
+  lua_rotate(L, 1, 2); /* handler, true, f, arguments... */
+  lua_KContext before = before_call(L);
+  return finish_call(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, before, finish_call), before);
 }
 
 /* Calls the message handler that is upvalue 1, but not for a stop: it runs inside the hook, where nothing could stop
  * it. Upvalue 2: the activation was unwinding when the call began, so that the error is not the stop's. */
 static int handle_message(lua_State *L) {
   const rtl_guard *guard = atomic_load(&top);
+  *failing(L) = true;
   if (wanted(atomic_load(&top)) && (guard->strict || (is_unwinding() && !lua_toboolean(L, lua_upvalueindex(2)))))
     return 1;
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -181,10 +197,10 @@ static int handle_message(lua_State *L) {
 
 static int l_xpcall(lua_State *L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  bool before = is_unwinding();
+  lua_KContext before = before_call(L);
   if (atomic_load(&top)) {
     lua_pushvalue(L, 2);
-    lua_pushboolean(L, before);
+    lua_pushboolean(L, before & WAS_UNWINDING);
     lua_pushcclosure(L, handle_message, 2);
     lua_replace(L, 2);
   }
@@ -193,7 +209,7 @@ static int l_xpcall(lua_State *L) {
   lua_pushvalue(L, 1); /* f, handler, arguments..., true, f */
   lua_rotate(L, 3, 2); /* f, handler, true, f, arguments... */
   lua_remove(L, 1);    /* handler, true, f, arguments... */
-  return finish_xpcall(L, lua_pcallk(L, n, LUA_MULTRET, 1, before, finish_xpcall), before);
+  return finish_call(L, lua_pcallk(L, n, LUA_MULTRET, 1, before, finish_call), before);
 }
 
 /* ---- Coroutines ---- */
@@ -237,6 +253,7 @@ static int resume(lua_State *L, lua_State *co, int n) {
     return -1;
   }
   lua_xmove(L, co, n);
+  if (lua_status(co) == LUA_OK) *failing(co) = false; /* a new state has its creator's */
   enter(guard, &activation, co, false);
   int status = lua_resume(co, L, n, &results);
   leave(guard, &activation);
@@ -448,7 +465,12 @@ static int l_call(lua_State *L) {
   rt_error err;
   if (rtl_guard_begin(&guard, L, name ? name : "script", time_limit, false, &err) != RT_OK)
     return rtl_failure(L, RT_NO_MEMORY, "%s", err.message);
-  int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  lua_pushcfunction(L, note_failing);
+  lua_insert(L, 2);
+  bool before = *failing(L);
+  int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2);
+  *failing(L) = before;
+  lua_remove(L, 2);
   int reason = rtl_guard_end(&guard);
   lua_pushboolean(L, status == LUA_OK && !reason);
   if (reason) {
@@ -480,6 +502,9 @@ static int l_install(lua_State *L) {
 
 RTL_OPEN luaopen_rtlua_core_guard(lua_State *L) {
   static const luaL_Reg functions[] = {{"call", l_call}, {"sources", l_sources}, {"install", l_install}, {NULL, NULL}};
+  *failing(L) = false;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  *failing(lua_tothread(L, -1)) = false; /* Lua leaves it undefined, and new states have a copy */
   luaL_newlib(L, functions);
   return 1;
 }

@@ -16,6 +16,7 @@ local files = require "rtlua.files"
 local loop = require "rtlua.loop"
 local query = require "rtlua.drivers.ec2_query"
 local records = require "rtlua.drivers.ec2_records"
+local system = require "rtlua.system"
 
 local ec2 = {}
 
@@ -365,25 +366,27 @@ local function terminate(self, of, id, region)
   end
 end
 
--- Deletes what is in use until what uses it is gone.
-local function delete(self, action, parameters, region, what)
+-- Deletes what is in use until what uses it is gone. What is young and said not to be there may just not be known
+-- yet.
+local function delete(self, action, parameters, region, what, young)
   local why
+  local sure = system.now() + (young and loop.pace(UNSURE.limit) or 0)
   local done = patiently(FREEING, function()
     local reply, code, message = self.api:call(action, parameters,
       { region = region, stage = "destroy", except = NOT_NOW_OR_NEVER })
     why = message
-    return reply or NOT_NOW_OR_NEVER[code] == "gone"
+    return reply or NOT_NOW_OR_NEVER[code] == "gone" and system.now() >= sure
   end)
   return done or errors.stage("destroy", errors.TRY_AGAIN, ("%s: %s"):format(what, why), "try again in a minute")
 end
 
 local function delete_belongings(self, of, region)
-  local there = belongings(self, of, "destroy")
+  local there, young = belongings(self, of, "destroy"), is_young(self, of)
   for _, volume in ipairs(there.volumes) do
     delete(self, "DeleteVolume", { VolumeId = volume.id }, region, "the volume " .. volume.id)
   end
   for _, group in ipairs(there.groups) do
-    delete(self, "DeleteSecurityGroup", { GroupId = group.id }, region, "the security group " .. group.id)
+    delete(self, "DeleteSecurityGroup", { GroupId = group.id }, region, "the security group " .. group.id, young)
   end
   for _, key in ipairs(there.keys) do
     delete(self, "DeleteKeyPair", { KeyPairId = key.id }, region, "the key pair " .. key.name)

@@ -14,13 +14,27 @@ local image = {}
 --- What stands for it in machine:run { image = … }.
 image.NAME = "rtlua"
 
---- The folder of the sources: where ./rtlua lies, or where `make install` put them. Raises stage "engine".
-function image.sources()
+-- Folders that may be it: the tree of ./rtlua, what `make install` made, a rock's.
+local function candidates()
   local path = package.searchpath("rtlua.main", package.path) or ""
   local root = path:match "^(.*)scripts/rtlua/main%.lua$"
   local prefix = path:match "^(.*)share/lua/5%.4/rtlua/main%.lua$"
-  local folder = root and (root == "" and "./" or root) or prefix and prefix .. "share/rtlua/source/"
-  if not folder or system.exists(folder .. "Dockerfile") ~= "file" then
+  if root then return { root == "" and "./" or root } end
+  local list = { prefix and prefix .. "share/rtlua/source/" }
+  local rocks = prefix and prefix .. "lib/luarocks/rocks-5.4/rtlua/"
+  if rocks and system.exists(rocks) == "folder" then
+    for version in lfs.dir(rocks) do list[#list + 1] = rocks .. version .. "/source/" end
+  end
+  return list
+end
+
+--- The folder of the sources: where ./rtlua lies, or where it was installed. Raises stage "engine".
+function image.sources()
+  local folder
+  for _, candidate in ipairs(candidates()) do
+    if not folder and system.exists(candidate .. "Dockerfile") == "file" then folder = candidate end
+  end
+  if not folder then
     errors.stage("engine", errors.UNAVAILABLE, "the sources of rtlua, which its image is made of, are not here",
       "install rtlua by make install, or name an image that has it")
   end

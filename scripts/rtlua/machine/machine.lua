@@ -349,13 +349,9 @@ local function execute(self, spec, outputs)
   note_job(self, running, outputs)
   local guard <close> = setmetatable({}, { -- luacheck: ignore
     __close = function(_, problem)
-      io.stderr:write("GUARD ", tostring(problem), " ", type(problem), "\n")
       if problem == nil or type(problem) == "table" and problem.gone then return end
-      io.stderr:write("BEFORE\n")
-      io.stderr:write(tostring(select(2, pcall(function() return loop.shield end))), "\n")
       loop.shield(function()
-        io.stderr:write("IN\n")
-        print("stop", pcall(running.stop, running, SALVAGE_GRACE))
+        pcall(running.stop, running, SALVAGE_GRACE)
         salvage(self, outputs)
       end)
     end,

@@ -7,7 +7,6 @@ local wire = require "spec.support.cloud.ec2_wire"
 local account = {}
 
 local LAG = 1 -- seconds at pace 1 until what was made is listed
-local DETACHING = 3 -- seconds at pace 1 in which a terminated instance still holds its group
 local REMEMBERED = 3600 -- seconds that terminated instances stay listed; not scaled
 local PAGE = 4 -- items of a page, at most; AWS, too, gives less than MaxResults when it likes
 local NAMESPACES = {
@@ -344,9 +343,12 @@ function actions.CreateSecurityGroup(context)
   return { ["return"] = true, groupId = group.id, tagSet = tags_xml(tags) }
 end
 
+-- The first who asks for a new one hears that there is none: always, so that a run can be repeated.
 local function group_of(context, id)
   local group = named(context, "group", id)
-  if not group or group.name == id or is_new(context, group.since, LAG / 2) then
+  local known = group and group.known
+  if group then group.known = true end
+  if not known or group.name == id then
     refuse("InvalidGroup.NotFound", ("The security group '%s' does not exist"):format(tostring(id)))
   end
   return group
@@ -387,14 +389,15 @@ end
 
 function actions.DeleteSecurityGroup(context)
   local group = group_of(context, context.parameters.GroupId)
-  local cloud = context.cloud
+  local holds = false
   for _, machine in ipairs(instances(context)) do
-    local holds = machine.state ~= "gone" or cloud.clock() - machine.until_time < cloud.seconds(DETACHING)
-    if machine.group == group.id and holds then
-      refuse("DependencyViolation", ("resource %s has a dependent object"):format(group.id))
+    if machine.group == group.id then
+      holds = holds or machine.state ~= "gone" or not group.detaching
+      group.detaching = machine.state == "gone"
     end
   end
-  cloud.registry:remove("group", group.id)
+  if holds then refuse("DependencyViolation", ("resource %s has a dependent object"):format(group.id)) end
+  context.cloud.registry:remove("group", group.id)
   return { ["return"] = true, groupId = group.id }
 end
 
