@@ -1,32 +1,13 @@
 -- The driver for EC2 against the local one: the life of an instance, and all answers but the wanted one.
 
 local cloud = require "spec.support.cloud"
-local credentials = require "rtlua.drivers.ec2_credentials"
 local ec2 = require "rtlua.drivers.ec2"
 local errors = require "rtlua.errors"
-local folder = require "spec.support.folder"
-local http = require "rtlua.http"
 local loop = require "rtlua.loop"
-local query = require "rtlua.drivers.ec2_query"
-local signature = require "rtlua.drivers.ec2_signature"
 local system = require "rtlua.system"
-local unix = require "socket.unix"
-local wire = require "spec.support.cloud.ec2_wire"
 
 local PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJTbkqzHv8VcjXGQ4QyTwW0eUbSBTzYYWq4ZXW3Ofq2n rtlua"
 local PACE = 0.01
-
--- As AWS publishes them (Signature Version 4 test suite): the request, and what its signature is.
-local SUITE = { access_key = "AKIDEXAMPLE", secret_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-  region = "us-east-1", service = "service" }
-local SUITE_DATE, SUITE_TIME = "20150830T123600Z", 1440938160
-local AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
-  .. "SignedHeaders=host;x-amz-date, Signature="
-local VECTORS = {
-  { "GET", "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
-  { "POST", "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b" },
-  { "GET", "Param2=value2&Param1=value1", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
-}
 
 local getenv, pace = os.getenv, loop.pace
 local environment, double, runs
@@ -129,73 +110,6 @@ local function names(list)
   for i, element in ipairs(list) do found[i] = element.slug end
   return found
 end
-
-describe("AWS's published signatures", function()
-  it("are those that the double computes", function()
-    for _, vector in ipairs(VECTORS) do
-      local request = { method = vector[1], path = "/", raw_query = vector[2], body = "",
-        headers = { host = "example.amazonaws.com", ["x-amz-date"] = SUITE_DATE } }
-      assert.equal(vector[3], wire.signature(request, "host;x-amz-date", SUITE.secret_key, SUITE.region, SUITE.service))
-    end
-  end)
-  it("are those that the driver computes", function()
-    for i = 1, 2 do -- it sends no queries
-      local request = { method = VECTORS[i][1], url = "https://example.amazonaws.com:443" }
-      local headers = signature.sign(request, SUITE, SUITE.region, SUITE.service, SUITE_TIME)
-      assert.equal(AUTHORIZATION .. VECTORS[i][3], headers.Authorization)
-    end
-  end)
-  it("are what rtlua.http sends", function()
-    local dir <close> = folder.new()
-    local listener = unix()
-    assert(listener:bind(dir.path .. "/s"))
-    assert(listener:listen(1))
-    listener:settimeout(0)
-    local client <close> = http.new()
-    local transfer = client:start {
-      url = "http://example.amazonaws.com/", unix_socket = dir.path .. "/s", headers = { ["X-Amz-Date"] = SUITE_DATE },
-      sigv4 = SUITE, timeout = 10, retry = { attempts = 1 },
-    }
-    local connection
-    loop.until_true(5, 0, function()
-      client:wait(0.02)
-      connection = listener:accept()
-      return connection
-    end)
-    connection:settimeout(0)
-    local head = ""
-    loop.until_true(5, 0, function()
-      client:wait(0.02)
-      local data, _, part = connection:receive(65536)
-      head = head .. (data or part)
-      return head:find "\r\n\r\n"
-    end)
-    connection:close()
-    listener:close()
-    client:wait(1)
-    transfer:cancel()
-    assert.matches("\r\nAuthorization: " .. AUTHORIZATION .. VECTORS[1][3] .. "\r\n", head, 1, true)
-  end)
-end)
-
-describe("the query protocol", function()
-  it("names the elements of lists by their places", function()
-    assert.equal("Filter.1.Name=tag-key&Filter.1.Value.1=a%20b%2F%C3%BC&Filter.1.Value.2=c&Force=true",
-      query.encode { Filter = { { Name = "tag-key", Value = { "a b/ü", "c" } } }, Force = true })
-  end)
-  it("reads lists, empty elements, entities and text", function()
-    local value, name = query.parse [[<?xml version="1.0" encoding="UTF-8"?>
-      <A xmlns="x"><set><item><b>1 &lt; &#50; &amp; &#xfc;</b></item><item><b/></item></set><none/><c> d </c></A>]]
-    assert.equal("A", name)
-    assert.same({ set = { { b = "1 < 2 & ü" }, { b = "" } }, none = "", c = " d " }, value)
-    assert.same({}, query.list(value.none))
-  end)
-  it("tells what is no XML", function()
-    for _, text in ipairs { "", "no", "<a>", "<a></b>", "<a><b></a></b>", "</a>" } do
-      assert.is_nil(query.parse(text), text)
-    end
-  end)
-end)
 
 describe("rtlua.drivers.ec2", function()
   local driver
@@ -559,88 +473,5 @@ describe("rtlua.drivers.ec2", function()
     driver:destroy(fresh)
     driver:destroy(alive)
     assert_clean()
-  end)
-
-  describe("credentials", function()
-    local dir
-
-    before_each(function()
-      dir = folder.new()
-      environment.AWS_SHARED_CREDENTIALS_FILE = dir.path .. "/credentials"
-      environment.AWS_CONFIG_FILE = dir.path .. "/config"
-    end)
-    after_each(function() dir:remove() end)
-
-    local function keys()
-      local found = credentials.new():get()
-      return { found.access_key, found.secret_key, found.session_token }
-    end
-
-    it("are the environment's before all", function()
-      dir:write("credentials", "[default]\naws_access_key_id = FILE\naws_secret_access_key = s\n")
-      environment.AWS_ACCESS_KEY_ID, environment.AWS_SECRET_ACCESS_KEY = "ENV", "t"
-      assert.same({ "ENV", "t" }, keys())
-      environment.AWS_SESSION_TOKEN = "u"
-      assert.same({ "ENV", "t", "u" }, keys())
-      environment.AWS_SECRET_ACCESS_KEY = nil
-      assert_failure(64, "check", "AWS_SECRET_ACCESS_KEY is not", keys)
-    end)
-    it("are the profile's, out of both files", function()
-      dir:write("credentials", "# mine\n[default]\naws_access_key_id=A\naws_secret_access_key = b/c+d=\n[other]\n"
-        .. "aws_access_key_id = O\naws_secret_access_key = p\naws_session_token = q\n")
-      dir:write("config", "[default]\nregion = eu-west-1\n[profile other]\nregion=us-west-2\n"
-        .. "endpoint_url = http://localhost:1\n[profile third]\naws_access_key_id = T\naws_secret_access_key = v\n"
-        .. "s3 =\n  region = nowhere\n")
-      assert.same({ "A", "b/c+d=" }, keys())
-      assert.equal("eu-west-1", credentials.region())
-      environment.AWS_PROFILE = "other"
-      assert.same({ "O", "p", "q" }, keys())
-      assert.equal("us-west-2", credentials.region())
-      assert.same({ "http://localhost:1", "http://localhost:1" }, { credentials.endpoints() })
-      environment.AWS_PROFILE = "third"
-      assert.same({ "T", "v" }, keys())
-      assert.is_nil(credentials.region())
-      environment.AWS_DEFAULT_REGION = "us-east-2"
-      assert.equal("us-east-2", credentials.region())
-      environment.AWS_PROFILE = "othre"
-      assert_failure(64, "check", "no profile 'othre' %(did you mean 'other'%?%): profiles are: default, other, third",
-        keys)
-    end)
-    it("are what a process prints, and are asked for again before they end", function()
-      local when = os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(system.time()) + 60)
-      local script = dir:write("give it.sh", ([[echo x >>"$1"
-        echo '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"q","Expiration":"%s"}']]):format(when))
-      local line = ("credential_process = sh '%s' \"%s/asked\""):format(script, dir.path)
-      dir:write("config", "[default]\n" .. line .. "\n")
-      local one = credentials.new()
-      assert.equal("P", one:get().access_key)
-      one:get()
-      assert.equal("x\nx\n", dir:read "asked")
-      dir:write("config", "[default]\ncredential_process = sh -c 'echo secret; exit 1'\n")
-      local problem = assert_failure(69, "check", "credential_process of profile 'default' gives no keys", keys)
-      assert.is_nil(problem.message:find "secret")
-    end)
-    it("that only AWS's own tool can fetch are said to be so", function()
-      for field, what in pairs { role_arn = "assumes a role", sso_session = "signs in by SSO" } do
-        dir:write("config", ("[profile work]\n%s = x\n"):format(field))
-        environment.AWS_PROFILE = "work"
-        assert_failure(64, "check", ("'work' %s.*export%%-credentials %%-%%-profile work"):format(what), keys)
-      end
-    end)
-    it("of a container go nowhere else", function()
-      environment.AWS_CONTAINER_CREDENTIALS_FULL_URI = "http://example.org/keys"
-      assert_failure(64, "check", "neither https nor this machine", keys)
-    end)
-  end)
-
-  it("speaks to the endpoints that are set, and knows AWS's own by one name", function()
-    assert.same({}, { credentials.endpoints() })
-    environment.AWS_ENDPOINT_URL = "http://all"
-    assert.same({ "http://all", "http://all" }, { credentials.endpoints() })
-    environment.AWS_ENDPOINT_URL_EC2 = "http://ec2"
-    assert.same({ "http://ec2", "http://all" }, { credentials.endpoints() })
-    environment.AWS_ENDPOINT_URL_STS = "http://sts"
-    assert.same({ "http://ec2", "http://sts" }, { credentials.endpoints "http://ec2" })
-    assert.same({}, { credentials.endpoints(query.PUBLIC) })
   end)
 end)

@@ -99,6 +99,7 @@ cli.usage = {
   { "rtlua diff A B [--json]", "compare two pictures; exit 1 where a limit is exceeded" },
   { "rtlua convert IN OUT", "tone map a picture or change its format" },
   { "rtlua merge -o OUT PART...", "join crops and sample ranges into one picture" },
+  { "rtlua machine VERB", "machines to render on: create, ls, ssh, rm and docker-machine's other verbs" },
   { "rtlua repl", "a Lua prompt with rtlua loaded" },
   { "rtlua --version", "the version and what it was built with" },
   { "rtlua --help", "this; rtlua COMMAND --help has the command's options" },
@@ -125,8 +126,9 @@ local function parser_of(command, with_arguments)
   parser:usage_max_width(100):help_max_width(100):help_description_margin(32)
   if with_arguments then
     for _, name in ipairs(command.arguments) do
-      local argument = parser:argument((name:gsub("%.%.%.$", ""))):target("argument_" .. name)
+      local argument = parser:argument((name:gsub("[.?]+$", ""))):target("argument_" .. name)
       if name:find "%.%.%.$" then argument:args "+" end -- the last one
+      if name:find "%?$" then argument:args "?" end
     end
   end
   parser:argument("stray"):args("*"):hidden(true) -- to name it

@@ -46,6 +46,10 @@ end
 
 function errors.stage(...) error(errors.staged(...), 0) end
 
+--- Keeps a failure by which something that is billed may be left: the command ends with its code and says it, whatever
+--- else happens.
+function errors.leave(e) errors.left = e end
+
 --- A function fail(message[, code]) that raises for what was called as `name` at `where`: a scene's fault unless a code
 --- is given.
 function errors.failing(name, where)

@@ -1,7 +1,7 @@
 -- The command: what `rtlua ARGS` does, and its exit code.
 --
 -- Reading order: cli.lua (commands and options), run.lua (scripts and rendering), info.lua, diff.lua, convert.lua,
--- merge.lua, repl.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an
+-- merge.lua, repl.lua, machine_command.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an
 -- exit code of sysexits.h.
 
 local cli = require "rtlua.cli"
@@ -44,6 +44,7 @@ local function dispatch(args, started)
     return 0
   end
   local rest = table.move(args, 2, #args, 1, {})
+  if first == "machine" then return require("rtlua.machine_command").command(rest) end
   local command = cli.commands[first]
   if command then
     local parsed = cli.parse(command, rest, true)
@@ -59,7 +60,7 @@ local function dispatch(args, started)
     usage_error("unknown option '%s'%s: options follow a script or a command: see rtlua --help", first, hint)
   end
   if looks_like_a_command(first) then
-    local names = {}
+    local names = { "machine" }
     for _, c in ipairs(cli.commands) do names[#names + 1] = c.name end
     usage_error("there is no command and no script '%s'%s: see rtlua --help", first, suggest.hint(first, names))
   end
@@ -92,10 +93,16 @@ function main.main(args)
   local started = system.now()
   signal.install()
   local ok, result = xpcall(perform, on_error, args, started)
-  if ok then return result end
-  output.say("rtlua: " .. result.message)
-  if main.traceback and result.traceback then output.say(result.traceback) end
-  return result.code
+  if not ok then
+    output.say("rtlua: " .. result.message)
+    if main.traceback and result.traceback then output.say(result.traceback) end
+  end
+  local code = ok and result or result.code
+  if errors.left and code ~= errors.REMAINS then
+    output.say("rtlua: " .. errors.left.message)
+    code = errors.REMAINS
+  end
+  return code
 end
 
 return main

@@ -20,6 +20,7 @@ local digitalocean = {}
 local POLL = 2
 local CREATE = 300 -- until a create action is over
 local ACTION = 180
+local SNAPSHOT = 1800
 local SHUTDOWN = 60 -- until a guest that does not shut down is powered off
 local BUSY = 180 -- while an event is pending
 local GONE = 300
@@ -182,11 +183,12 @@ local function follow(self, id, action, seconds, stage)
     "try again, in another region if it happens again")
 end
 
-local function act(self, of, kind, seconds)
+-- `name` is a snapshot's, of which there must not be two.
+local function act(self, of, kind, seconds, name)
   check_account(self, of, "run")
   local body = self.api.patiently(BUSY, POLL, function()
     return self.api:call("POST", ("/droplets/%d/actions"):format(of.id), {
-      body = { type = kind }, stage = "run", scope = "droplet:update", again = true,
+      body = { type = kind, name = name }, stage = "run", scope = "droplet:update", again = name == nil,
     })
   end)
   follow(self, of.id, body.action.id, seconds or ACTION, "run")
@@ -217,6 +219,18 @@ end
 function Driver:restart(of)
   act(self, of, "reboot")
   return self:get(of)
+end
+
+--- Makes an image of its disk, which costs by the month until it is deleted: its record, as images() lists it.
+function Driver:snapshot(of, name)
+  act(self, of, "snapshot", SNAPSHOT, name)
+  local image = loop.until_true(loop.pace(SETTLE), loop.pace(POLL), function()
+    for _, one in ipairs(self:images()) do
+      if one.name == name and not one.public then return one end
+    end
+  end)
+  return image or errors.stage("run", errors.UNAVAILABLE, ("the snapshot %s is not listed"):format(name),
+    "see rtlua machine images --driver digitalocean: it is billed if it is there")
 end
 
 -- ---- Extending

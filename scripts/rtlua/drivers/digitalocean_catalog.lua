@@ -9,6 +9,8 @@ local suggest = require "rtlua.suggest"
 
 local catalog = {}
 
+local GIGABYTE_MONTH = 0.06 -- dollars, of a snapshot; DigitalOcean's API does not say it
+
 local DEFAULT_SIZE = "s-1vcpu-1gb"
 local MOST_LISTED = 12
 local LONGEST_NAME = 63 - 11 -- of the host's name: a "-" and the run's ten characters come behind it
@@ -59,6 +61,7 @@ function catalog.images(api)
       slug = image.slug, id = image.id, name = image.name, distribution = image.distribution,
       public = image.public == true, kind = image.type, regions = image.regions or {}, disk = image.min_disk_size or 0,
       available = image.status == nil or image.status == "available", size = image.size_gigabytes,
+      price_month = image.public and 0 or (image.size_gigabytes or 0) * GIGABYTE_MONTH,
     }
   end
   table.sort(list, function(a, b) return (a.slug or "~" .. a.id) < (b.slug or "~" .. b.id) end)

@@ -366,11 +366,11 @@ local function terminate(self, of, id, region)
   end
 end
 
--- Deletes what is in use until what uses it is gone. What is young and said not to be there may just not be known
--- yet.
-local function delete(self, action, parameters, region, what, young)
+-- Deletes what is in use until what uses it is gone. unsure: that it is said not to be there may be because it is not
+-- known yet.
+local function delete(self, action, parameters, region, what, unsure)
   local why
-  local sure = system.now() + (young and loop.pace(UNSURE.limit) or 0)
+  local sure = system.now() + (unsure and loop.pace(UNSURE.limit) or 0)
   local done = patiently(FREEING, function()
     local reply, code, message = self.api:call(action, parameters,
       { region = region, stage = "destroy", except = NOT_NOW_OR_NEVER })
@@ -434,7 +434,7 @@ local function sweep_region(self, region, now)
       local expires = records.expiry(marks)
       if expires and expires <= now and not living[run or ""] then
         local label = ("%s %s in %s"):format(what, item[field], region)
-        delete(self, remove, { [parameter] = item[field] }, region, label)
+        delete(self, remove, { [parameter] = item[field] }, region, label, true) -- it was listed just now
         removed[#removed + 1] = "the " .. label
       end
     end

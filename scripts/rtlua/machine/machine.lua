@@ -53,17 +53,23 @@ end
 
 -- ---- Making them
 
---- The machine of a lease that this process owns: its <close> ends it.
+--- The machine of a lease that this process owns: its <close> ends it. hooks: on_stage(stage, seconds), on_line(line)
+--- and on_log(line), as cloud.provision has them.
 function machine.own(lease, driver, hooks)
-  return setmetatable({
-    lease = lease, driver = driver, owned = true, on_stage = hooks and hooks.on_stage or ignore,
-    on_line = hooks and hooks.on_line or ignore, on_log = hooks and hooks.on_log,
-  }, Machine)
+  hooks = hooks or {}
+  local self = {
+    lease = lease, driver = driver, owned = true, on_line = hooks.on_line or ignore, on_log = hooks.on_log,
+  }
+  function self.on_stage(name, seconds)
+    if seconds then self.doing = nil else self.doing = name end
+    if hooks.on_stage then hooks.on_stage(name, seconds) end
+  end
+  return setmetatable(self, Machine)
 end
 
 local function make_transport(self)
   local kind = self.driver.transport
-  return require("rtlua.machine.transports." .. kind).new(self.lease, self.driver)
+  return require("rtlua.machine.transports." .. kind).new(self.lease, kind ~= "ssh" and self.driver or nil)
 end
 
 --- The machine of a lease that somebody else cares for: its <close> lets go of it.
@@ -544,24 +550,28 @@ end
 -- A failure of the end, beside the one that led to it.
 local function attach(self, problem, failure)
   if problem == nil then error(failure, 0) end
-  if type(problem) ~= "table" then return self.on_line(tostring(failure)) end
-  local code = type(failure) == "table" and failure.code
-  problem.cause = problem.cause or failure
-  if code == errors.REMAINS then
-    problem.code = code
-    problem.message = ("%s; and then: %s"):format(problem.message, tostring(failure))
+  if errors.is(failure) and failure.code == errors.REMAINS then
+    errors.leave(failure)
+    if type(problem) == "table" then problem.code = errors.REMAINS end
+  else
+    self.on_line(tostring(failure))
   end
+  if type(problem) == "table" then problem.cause = problem.cause or failure end
 end
 
 local function destroy_after(self, problem, answered)
+  if type(problem) == "table" and (problem.code or 0) > 128 and self.doing then
+    self.on_line(("interrupted in stage %s: %s is destroyed"):format(self.doing, self.lease.name))
+  end
   local fine, failure = pcall(self.destroy, self, answered)
   if not fine then attach(self, problem, failure) end
 end
 
---- Ends what was begun and went wrong, by a problem that is on its way.
+--- Ends what was begun and went wrong, by a problem that is on its way. A provider that was asked, and did not answer
+--- yet, may still create it; this computer's engine does not.
 function methods:abandon(problem)
   local refused = type(problem) == "table" and problem.code and problem.code < 128 and not problem.unanswered
-  destroy_after(self, problem, refused)
+  destroy_after(self, problem, refused or not self.driver.billed)
 end
 
 --- Lets go of it.

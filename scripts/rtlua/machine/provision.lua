@@ -54,7 +54,9 @@ function provision.plan(input)
   if not want then errors.stage("check", errors.USAGE, message, "see docs/machines.md") end
   local driver = drivers.open(want.driver, { region = want.region, host = want.host, on_log = want.on_log })
   local checked, since = driver:check(), system.now()
-  local valid = driver:validate { size = want.size, region = want.region, image = want.image, name = want.name }
+  local valid = driver:validate {
+    size = want.size, region = want.region, image = want.image, name = want.name, price_hour = want.price_hour,
+  }
   local billed = driver.billed or want.price_hour ~= nil
   local price = want.price_hour or billed and valid.price_hour or nil
   local slug = valid.size.slug
@@ -91,6 +93,10 @@ function provision.settle(on_line)
   if not has_entries() then return end
   local report = require("rtlua.machine.settle").all()
   for _, line in ipairs(report.lines) do (on_line or ignore)(line) end
+  if report.remains then
+    errors.leave(errors.staged("destroy", errors.REMAINS, "what an earlier rtlua created may be left",
+      "rtlua machine ls has it, and rtlua machine rm ends it"))
+  end
 end
 
 -- ---- Creating
@@ -159,7 +165,6 @@ end
 -- One machine of a plan. Whatever goes wrong from the intent on ends it.
 local function create_one(plan)
   local want, driver, valid = plan.want, plan.driver, plan.valid
-  local on_stage = want.on_stage or ignore
   local lease = leases.new {
     driver = driver.name, account = plan.checked.account, endpoint = plan.checked.endpoint, kind = want.kind,
     ttl = plan.budget.ttl, clock = plan.checked.now + (system.now() - plan.since), name = want.name,
@@ -176,10 +181,10 @@ local function create_one(plan)
   watcher.start(lease)
   prepare(plan, lease)
   local begin = system.now()
-  on_stage "create"
+  machine.on_stage "create"
   machine.asked = true
   create(lease, driver)
-  on_stage("create", system.now() - begin)
+  machine.on_stage("create", system.now() - begin)
   machine:wait_until(plan.ready)
   lease:note { state = "ready" }
   return machine

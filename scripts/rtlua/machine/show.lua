@@ -2,8 +2,8 @@
 -- as the command shows it.
 --
 --     local show = shows.new { name = "cornell.lua", quiet = …, json = … }
---     cloud.provision { …, on_stage = show.on_stage, on_line = show.on_line }
---     machine:render(scene, { on_event = show.on_event, on_log = show.on_log })
+--     cloud.provision { …, on_stage = show.on_stage, on_line = show.on_line, on_log = show.on_log }
+--     machine:render(scene, { on_event = show.on_event, on_log = show.on_print })
 
 local json = require "rtlua.json"
 local output = require "rtlua.output"
@@ -20,19 +20,29 @@ function shows.new(options)
 
   function show.on_line(line) say(line) end
 
+  -- What goes with the next that is shown; on a terminal alone.
+  local function draw(text)
+    if not bar.terminal then return end
+    bar:clear()
+    text = output.harmless(text):sub(1, (system.columns(2) or 80) - 1)
+    io.stderr:write(text)
+    io.stderr:flush()
+    bar.shown = #text
+  end
+
   --- A stage begins, or is over.
   function show.on_stage(stage, seconds)
     if options.json then
       bar:event(seconds and "stage_done" or "stage", { stage = stage, seconds = seconds })
     elseif seconds then
       say(("%-10s %s"):format(stage, progress.duration(seconds)))
-    elseif bar.terminal then
-      bar:clear()
-      io.stderr:write(stage, " …\r")
-      io.stderr:flush()
-      bar.shown = #stage + 2
+    else
+      draw(stage .. " ...")
     end
   end
+
+  --- A line of an image's build.
+  show.on_log = draw
 
   --- An event of a render.
   function show.on_event(event)
@@ -53,8 +63,8 @@ function shows.new(options)
     end
   end
 
-  --- What a command prints besides.
-  function show.on_log(line) say(line) end
+  --- What a render prints besides.
+  function show.on_print(line) say(line) end
 
   return show
 end

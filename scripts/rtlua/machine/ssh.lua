@@ -446,6 +446,13 @@ function ssh.destination(text)
   return user, host or rest, math.tointeger(tonumber(port))
 end
 
+--- The words of a program that gives its user a prompt there: it wants our terminal.
+function Ssh:interactive()
+  local words = arguments(self, {})
+  words[2] = "-t"
+  return words
+end
+
 --- Ends the connection and all that goes over it.
 function Ssh:close()
   local forward = next(self.forwards)
