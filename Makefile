@@ -70,7 +70,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
 
 .PHONY: all demo test lint lint-format lint-c lint-lua lint-docs format print-exact docs bench install uninstall clean
-.PHONY: FORCE
+.PHONY: faults FORCE
 all: rtlua.so
 
 # One module for all of Lua's, at the top, where ./rtlua looks: a copy of the variant that was asked for last.
@@ -164,6 +164,10 @@ print-exact:
 
 docs:
 	$(LUA) scripts/docs.lua
+
+# Every case of spec/faults_spec.lua, of which `make test` runs a sample.
+faults: all
+	RTLUA_FAULTS=all $(LUA) $(BUSTED) spec/faults_spec.lua
 
 bench: all
 	$(LUA) spec/bench/bench.lua

@@ -141,11 +141,13 @@ static void hook(lua_State *L, lua_Debug *ar) {
   if (guard->strict || !deferred(guard)) stop(L, guard, reason);
 }
 
-/* Lets a stop through that a protected call has caught. `before`: the activation was unwinding when the call began. */
+/* Lets a stop through that a protected call has caught, or that waited for its end. `before`: the activation was
+ * unwinding when the call began. */
 static void let_through(lua_State *L, bool before) {
   rtl_guard *guard = atomic_load(&top);
   int reason = wanted(guard);
-  if (reason && (guard->strict || (guard->activation->unwinding && !before))) stop(L, guard, reason);
+  if (!reason) return;
+  if (guard->strict || (guard->activation->unwinding && !before) || !deferred(guard)) stop(L, guard, reason);
 }
 
 static bool is_unwinding(void) {

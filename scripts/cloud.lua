@@ -20,13 +20,13 @@ local show = cloud.show { name = scene:match "[^/]*$", quiet = render.quiet, jso
 -- size that there is not, a price that is too high.
 cloud.check_outputs(render.output)
 render.bundle = bundle.make(scene, render)
-want.on_stage, want.on_line = show.on_stage, show.on_line
+want.on_stage, want.on_line, want.on_log = show.on_stage, show.on_line, show.on_log
 local plan = cloud.plan(want)
 for _, line in ipairs(plan.lines) do show.on_line(line) end
 if options.dry_run then return end
 
 local machine <close> = cloud.provision(plan)
-render.on_event, render.on_log = show.on_event, show.on_log
+render.on_event, render.on_log = show.on_event, show.on_print
 machine:render(scene, render)
 if options.keep then
   machine:keep()

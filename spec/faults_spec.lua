@@ -6,7 +6,8 @@
 
 local matrix = require "spec.support.fault_matrix"
 
-local SIDE_BY_SIDE, SAMPLE = 8, 32
+local SIDE_BY_SIDE = 8
+local SAMPLE = math.max(4, 32 // (tonumber(os.getenv "RTLUA_SPEC_SCALE") or 1))
 
 local all = os.getenv "RTLUA_FAULTS" == "all"
 

@@ -319,6 +319,26 @@ describe("a script's children", function()
     assert.equal("up\ncleaned\n", result.stdout)
     assert.equal(130, result.code)
   end)
+  it("do not break off its cleaning up after an error, when a signal comes", function()
+    local dir <close> = folder.new()
+    local result = script(dir, [[
+      local system = require "rtlua.system"
+      local function clean()
+        io.write "up\n"; io.flush()
+        local till = system.now() + 0.7
+        repeat until system.now() > till
+        io.write "cleaned\n"
+      end
+      coroutine.wrap(function()
+        pcall(function()
+          local guard <close> = setmetatable({}, { __close = clean })
+          error "wrong"
+        end)
+        io.write "too much\n"
+      end)()]], { signal = "INT", ready = true, after = 0.2 })
+    assert.equal("up\ncleaned\n", result.stdout)
+    assert.equal(130, result.code)
+  end)
 end)
 
 describe("a death pipe", function()

@@ -253,7 +253,7 @@ static rt_status get_set(reader *r, const rt_film *film, uint32_t *set, uint32_t
 
 static rt_status get_tile(reader *r, rt_film *film, int tile, rt_error *err) {
   rt_film_rect rect = rt_film_tile(film, tile);
-  uint32_t counts[MAX_RUN], sets[MAX_RUN];
+  uint32_t counts[MAX_RUN] = {0}, sets[MAX_RUN] = {0};
   uint32_t n = (uint32_t)((rect.x1 - rect.x0) * (rect.y1 - rect.y0));
   for (uint32_t i = 0; i < n;) {
     uint32_t run = get_at_most(r, n - i), set, count;
@@ -300,7 +300,7 @@ static rt_status check_size(reader *r, const int crop[4], rt_error *err) {
 rt_status rt_film_load(rt_film **out, const char *path, rt_error *err) {
   reader r = {.path = path};
   rt_film_key key;
-  int crop[4];
+  int crop[4] = {0};
   rt_film *film = NULL;
   rt_sha256_init(&r.sha);
   rt_status status = rt_file_open(&r.stream, path, err);

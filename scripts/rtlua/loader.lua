@@ -122,7 +122,8 @@ local function describe(script, value, place, traceback)
   text = whole_name(text, script.names):gsub("%s*[\r\n]+%s*", " ")
   text = text:gsub("^([^:]+:%d+: )%1", "%1") -- coroutine.wrap says it twice
   if text == "not enough memory" then text = "out of memory: build less in Lua, or run it with more" end
-  if not text:find("^[^:]+:%d+: ") and text:sub(1, #script.path + 2) ~= script.path .. ": " then
+  local staged = errors.is(value) and value.stage -- which says where it belongs
+  if not staged and not text:find("^[^:]+:%d+: ") and text:sub(1, #script.path + 2) ~= script.path .. ": " then
     text = (place or script.path .. ": ") .. text
   end
   return { code = code, message = text, traceback = traceback }

@@ -143,8 +143,10 @@ end
 function matrix.try(case)
   local self <close> = stage(case.driver)
   local double = self.double
-  double:fault { match = { kind = exactly(case.kind) }, skip = case.nth - 1, what = "kill", when = case.when, env = "RTLUA_SPEC_MARK=" .. self.mark.token,
-    command = COMMANDS[case.victim] }
+  double:fault {
+    match = { kind = exactly(case.kind) }, skip = case.nth - 1, what = "kill", when = case.when,
+    env = "RTLUA_SPEC_MARK=" .. self.mark.token, command = COMMANDS[case.victim],
+  }
   self.rent()
   local alive, pids = kill(double)
   if not alive then return "the call did not come" end

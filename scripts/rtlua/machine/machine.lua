@@ -60,8 +60,10 @@ function machine.own(lease, driver, hooks)
   local self = {
     lease = lease, driver = driver, owned = true, on_line = hooks.on_line or ignore, on_log = hooks.on_log,
   }
+  local doing = {} -- a stage may be part of another
   function self.on_stage(name, seconds)
-    if seconds then self.doing = nil else self.doing = name end
+    if seconds then table.remove(doing) else doing[#doing + 1] = name end
+    self.doing = doing[#doing]
     if hooks.on_stage then hooks.on_stage(name, seconds) end
   end
   return setmetatable(self, Machine)
@@ -295,12 +297,12 @@ end
 -- Fetches what a job that did not end well has made, as far as that goes.
 local function salvage(self, outputs)
   for _, output in ipairs(outputs) do
-    pcall(function()
+    print(pcall(function()
       if output["local"] ~= "-" and transport_of(self):sha256(output.remote) then
         fetch(self, output.remote, output["local"])
         self.on_line(("%s: what had been rendered was kept"):format(output["local"]))
       end
-    end)
+    end))
   end
 end
 
@@ -357,7 +359,7 @@ local function execute(self, spec, outputs)
     __close = function(_, problem)
       if problem == nil or type(problem) == "table" and problem.gone then return end
       loop.shield(function()
-        pcall(running.stop, running, SALVAGE_GRACE)
+        io.stderr:write("STOP ", tostring(select(2, pcall(running.stop, running, SALVAGE_GRACE))), "\n")
         salvage(self, outputs)
       end)
     end,
