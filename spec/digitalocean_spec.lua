@@ -106,7 +106,7 @@ end
 
 local function match(method, path) return { method = method, path = path } end
 
-describe("rtlua.drivers.digitalocean", function()
+describe("rtlua.drivers.digitalocean #life", function()
   before_each(replace_environment)
   after_each(function()
     restore_environment()

@@ -111,7 +111,7 @@ local function names(list)
   return found
 end
 
-describe("rtlua.drivers.ec2", function()
+describe("rtlua.drivers.ec2 #life", function()
   local driver
 
   before_each(replace_environment)

@@ -7,7 +7,7 @@
 local matrix = require "spec.support.fault_matrix"
 
 local SIDE_BY_SIDE = 8
-local SAMPLE = math.max(4, 32 // (tonumber(os.getenv "RTLUA_SPEC_SCALE") or 1))
+local SAMPLE = 32
 
 local all = os.getenv "RTLUA_FAULTS" == "all"
 
@@ -20,7 +20,7 @@ local function sample(cases, seed)
 end
 
 for _, driver in ipairs { "digitalocean", "ec2" } do
-  describe("a machine of " .. driver, function()
+  describe("a machine of " .. driver .. " #life", function()
     it("is destroyed, whoever is killed at whichever call", function()
       local cases = matrix.cases(driver, matrix.record(driver))
       local seed = tonumber(os.getenv "RTLUA_FAULTS_SEED") or os.time()

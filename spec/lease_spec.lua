@@ -11,7 +11,7 @@ local function only_entry(stage)
   return assert(entry, "there is no entry")
 end
 
-describe("a lease", function()
+describe("a lease #life", function()
   it("is an intent on the disk, with an owner, when it is new", function()
     local stage <close> = fake.new()
     local child <close>, line = stage:start [[
@@ -142,7 +142,7 @@ describe("a lease", function()
   end)
 end)
 
-describe("the end of a lease", function()
+describe("the end of a lease #life", function()
   it("is a record of what the machine cost", function()
     local stage <close> = fake.new()
     -- An hour and a half at $1.00, and $0.10 an hour for its disk.
@@ -200,7 +200,7 @@ describe("the end of a lease", function()
   end)
 end)
 
-describe("a script that is killed", function()
+describe("a script that is killed #life", function()
   local CALLS = "openat,write,fsync,rename,renameat,renameat2,close,flock,mkdir,connect"
 
   -- The calls from MARK to DONE of a clean run: a list of { name, its number among all of that name, line }.

@@ -21,7 +21,7 @@ local function abandoned(stage, fields)
   return line
 end
 
-describe("settling", function()
+describe("settling #life", function()
   it("finishes what is left when script and watcher are killed", function()
     local stage <close> = fake.new()
     local child <close>, name = stage:start [[
@@ -197,7 +197,7 @@ describe("settling", function()
   end)
 end)
 
-describe("a reap", function()
+describe("a reap #life", function()
   local REAP = "show(settle.reap(driver))"
 
   it("needs no journal, and destroys what is past its time alone", function()
@@ -262,7 +262,7 @@ describe("a reap", function()
   end)
 end)
 
-describe("a reap by the clock", function()
+describe("a reap by the clock #life", function()
   -- With a systemctl that succeeds or not, and writes down what it was asked.
   local function install(stage, code)
     assert(lfs.mkdir(stage.dir.path .. "/bin"))

@@ -16,7 +16,7 @@ local CREATE = [[
 
 local function create(fields) return (CREATE:gsub("FIELDS", fields or "")) end
 
-describe("a watcher", function()
+describe("a watcher #life", function()
   it("destroys the machine of a script that is killed", function()
     local stage <close> = fake.new()
     local child <close>, line = stage:start(create() .. "print(it.name); turn()")
@@ -214,7 +214,7 @@ describe("a watcher", function()
   end)
 end)
 
-describe("a watcher with the local cloud", function()
+describe("a watcher with the local cloud #life", function()
   local SCRIPT = [[
     local drivers, keys = require "rtlua.drivers", require "rtlua.machine.keys"
     local lease, watcher = require "rtlua.machine.lease", require "rtlua.machine.watcher"
