@@ -1,8 +1,8 @@
 -- The command: what `rtlua ARGS` does, and its exit code.
 --
 -- Reading order: cli.lua (commands and options), run.lua (scripts and rendering), info.lua, diff.lua, convert.lua,
--- merge.lua, repl.lua, machine_command.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong: what to do`, and an
--- exit code of sysexits.h.
+-- merge.lua, repl.lua, machine_command.lua. An error is one line on standard error, `rtlua: FILE:LINE: what is wrong:
+-- what to do`, and an exit code of sysexits.h.
 
 local cli = require "rtlua.cli"
 local errors = require "rtlua.errors"
