@@ -214,13 +214,24 @@ describe("a machine of the local cloud #real", function()
     dir:write("known_hosts", first)
     assert.matches("host key differs", failure("ssh").message)
   end)
-  it("lets nobody in but by port 22", function()
-    local machine <close> = boot {}
-    local transport <close> = wait "cloud-init"
+
+  -- Greets who connects, in a container; Debian's smallest image has perl.
+  local GREETER = [[socket(S, PF_INET, SOCK_STREAM, 6); bind(S, sockaddr_in(8080, INADDR_ANY)); listen(S, 5);
+    while (accept(C, S)) { syswrite C, "hello\n"; close C }]]
+  local function answers(address, port)
+    return ("timeout 1 bash -c 'read -r line </dev/tcp/%s/%d && echo $line'"):format(address, port)
+  end
+
+  it("lets nobody in but by port 22, not even where a container publishes one", function()
+    local machine <close> = boot { engine = "apt" }
+    local transport <close> = wait "engine"
     local server <close> = assert(transport:start { "/usr/sbin/sshd", "-D", "-p", "2222" }) -- luacheck: ignore
-    local function answers(address, port)
-      return ("timeout 1 bash -c 'read -r line </dev/tcp/%s/%d && echo $line'"):format(address, port)
-    end
+    assert.equal(0, transport:run({ "docker", "run", "-d", "-p", "8080:8080", "debian:bookworm-slim", "perl", "-MSocket",
+      "-e", GREETER }).code)
+    assert.is_true(marked.within(function()
+      return transport:run({ "sh", "-c", answers("127.0.0.1", 8080) }).stdout == "hello\n"
+    end, 20))
+    assert.equal("", process.run({ "sh", "-c", answers(machine.address, 8080) }).stdout)
     assert.is_true(marked.within(function()
       return transport:run({ "sh", "-c", answers("127.0.0.1", 2222) }).stdout:find "^SSH" ~= nil
     end))

@@ -117,7 +117,9 @@ describe("user data, by the programs that read it #real", function()
     local result = process.run {
       "unshare", "--net", "sh", "-e", "-c", 'sh -e "$1"; sh -e "$1"; nft list ruleset', "sh", rules, check = true,
     }
-    assert.matches("policy drop", result.stdout)
+    assert.matches("hook input priority filter; policy drop", result.stdout)
+    -- A container's published ports are forwarded, past what looks at input.
+    assert.matches("hook forward priority filter %- 10; policy drop", result.stdout)
     assert.equal(1, select(2, result.stdout:gsub("tcp dport 22 accept", "")))
   end)
   it("has an sshd configuration that sshd takes", function()

@@ -31,6 +31,12 @@ table inet rtlua {
     udp dport { 68, 546 } accept comment "DHCP"
     tcp dport 22 accept
 %s  }
+  chain forward {
+    type filter hook forward priority filter - 10; policy drop;
+    iifname "docker*" accept
+    iifname "br-*" accept
+    ct state established,related accept
+%s  }
 }
 END
 ]]
@@ -120,7 +126,7 @@ function user_data.make(lease, options)
     ssh_deletekeys = true,
     ssh_keys = { ed25519_private = read(lease, "host_ed25519"), ed25519_public = read(lease, "host_ed25519.pub") },
     ssh_authorized_keys = { (read(lease, "id_ed25519.pub"):gsub("%s+$", "")) },
-    bootcmd = { { "sh", "-c", FIREWALL:format(range) } },
+    bootcmd = { { "sh", "-c", FIREWALL:format(range, range) } },
     write_files = { { path = "/etc/ssh/sshd_config.d/00-rtlua.conf", permissions = "0600", content = SSHD } },
   }
   local commands = { engine }
