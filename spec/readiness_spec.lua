@@ -226,8 +226,10 @@ describe("a machine of the local cloud #real", function()
     local machine <close> = boot { engine = "apt" }
     local transport <close> = wait "engine"
     local server <close> = assert(transport:start { "/usr/sbin/sshd", "-D", "-p", "2222" }) -- luacheck: ignore
-    assert.equal(0, transport:run({ "docker", "run", "-d", "-p", "8080:8080", "debian:bookworm-slim", "perl", "-MSocket",
-      "-e", GREETER }).code)
+    local started = transport:run {
+      "docker", "run", "-d", "-p", "8080:8080", "debian:bookworm-slim", "perl", "-MSocket", "-e", GREETER,
+    }
+    assert.equal(0, started.code, started.stderr)
     assert.is_true(marked.within(function()
       return transport:run({ "sh", "-c", answers("127.0.0.1", 8080) }).stdout == "hello\n"
     end, 20))

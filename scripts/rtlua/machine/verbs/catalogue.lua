@@ -2,8 +2,10 @@
 
 local budget = require "rtlua.machine.budget"
 local drivers = require "rtlua.drivers"
+local errors = require "rtlua.errors"
 local life = require "rtlua.machine.verbs.life"
 local show = require "rtlua.machine.verbs.show"
+local suggest = require "rtlua.suggest"
 
 local catalogue = {}
 
@@ -13,10 +15,24 @@ local DRIVER = {
   "driver", type = "enum", values = drivers.names, default = drivers.DEFAULT, doc = "Whose.",
   cli = { flag = "--driver", metavar = "NAME" },
 }
-local REGION = { "region", type = "string", doc = "What this region has.", cli = { flag = "--region", metavar = "REGION" } }
+local REGION = {
+  "region", type = "string", doc = "What this region has.", cli = { flag = "--region", metavar = "REGION" },
+}
 
 local function open(options)
   return drivers.open(options.driver, { region = options.region })
+end
+
+-- A region that there is, or none. Raises 64 with near names.
+local function check_region(driver, region)
+  if not region then return end
+  local names = {}
+  for _, one in ipairs(driver:regions()) do
+    if one.slug == region then return end
+    names[#names + 1] = one.slug
+  end
+  errors.stage("check", errors.USAGE, ("unknown region '%s'%s"):format(region, suggest.hint(region, names)),
+    "there are " .. table.concat(names, ", "))
 end
 
 local function per_vcpu(size) return size.price_hour and size.price_hour / size.vcpus or math.huge end
@@ -31,7 +47,9 @@ local function money(dollars) return dollars and budget.money(dollars) or "-" en
 
 local function sizes(parsed)
   local o = parsed.options
-  local list = open(o):sizes(o.region)
+  local driver = open(o)
+  check_region(driver, o.region)
+  local list = driver:sizes(o.region)
   local order = ORDERS[o.sort or "slug"]
   table.sort(list, function(a, b)
     if order(a, b) ~= order(b, a) then return order(a, b) end
@@ -67,7 +85,9 @@ local function regions(parsed)
 end
 
 local function images(parsed)
-  local list = open(parsed.options):images()
+  local driver = open(parsed.options)
+  check_region(driver, parsed.options.region)
+  local list = driver:images()
   if parsed.options.json then
     show.json { images = list }
     return 0
@@ -96,7 +116,10 @@ catalogue.verbs = {
     },
   },
   { "regions", arguments = {}, options = { DRIVER, JSON }, run = regions, summary = "Regions." },
-  { "images", arguments = {}, options = { DRIVER, REGION, JSON }, run = images, summary = "Images, and snapshots of ours." },
+  {
+    "images", arguments = {}, options = { DRIVER, REGION, JSON }, run = images,
+    summary = "Images, and snapshots of ours.",
+  },
 }
 
 return catalogue

@@ -10,9 +10,10 @@ local show = require "rtlua.machine.verbs.show"
 
 local keep = {}
 
--- Those with credentials; a driver that is named has to have them.
+-- Those with credentials; a driver that is named has to have them. And the first one's failure whose credentials do not
+-- work.
 local function reapable(named)
-  local list = {}
+  local list, failure = {}, nil
   for _, name in ipairs(named and { named } or { "local", "docker", "digitalocean", "ec2" }) do
     local fine, driver = pcall(function()
       local opened = drivers.open(name)
@@ -26,20 +27,24 @@ local function reapable(named)
     elseif type(driver) == "table" and (driver.code or 0) > 128 then
       error(driver, 0)
     elseif not (type(driver) == "table" and driver.code == errors.USAGE) and name ~= "docker" then
-      show.note("rtlua: " .. tostring(driver)) -- there are credentials, and they do not work
+      if failure then show.note("rtlua: " .. tostring(failure)) end
+      failure = driver
     end
   end
-  return list
+  return list, failure
 end
 
-local function would_reap(driver, report)
-  local now = driver:check().now
+local function would_reap(driver)
+  local now, report = driver:check().now, { lines = {}, finished = {}, remains = false }
   for _, record in ipairs(driver:list()) do
     if record.state ~= "gone" and record.expires and record.expires <= now then
       report.lines[#report.lines + 1] = ("%s (%s) would be destroyed: its time was over at %s"):format(record.name,
         record.id, budget.moment(record.expires, now))
+    elseif record.state ~= "gone" and not record.expires then
+      report.lines[#report.lines + 1] = ("%s (%s) bears no expiry: look at it by hand"):format(record.name, record.id)
     end
   end
+  return report
 end
 
 local function reap(parsed)
@@ -49,20 +54,29 @@ local function reap(parsed)
     return 0
   end
   local all = { lines = {}, finished = {}, remains = false }
-  for _, driver in ipairs(reapable(o.driver)) do
-    if o.dry_run then
-      would_reap(driver, all)
-    else
-      local report = settle.reap(driver)
+  local list, failure = reapable(o.driver)
+  for _, driver in ipairs(list) do
+    local fine, report = pcall(o.dry_run and would_reap or settle.reap, driver)
+    if fine then
       table.move(report.lines, 1, #report.lines, #all.lines + 1, all.lines)
       table.move(report.finished, 1, #report.finished, #all.finished + 1, all.finished)
       all.remains = all.remains or report.remains
+    elseif type(report) == "table" and (report.code or 0) > 128 then
+      error(report, 0)
+    else -- the others are reaped all the same
+      if failure then show.note("rtlua: " .. tostring(failure)) end
+      failure = report
     end
   end
   if o.json then
     show.json(all)
   else
     for _, line in ipairs(all.lines) do show.line(line) end
+  end
+  if failure and all.remains then
+    show.note("rtlua: " .. tostring(failure))
+  elseif failure then
+    error(failure, 0)
   end
   return all.remains and errors.REMAINS or 0
 end

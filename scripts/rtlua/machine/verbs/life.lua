@@ -53,7 +53,15 @@ local function create(parsed)
   want.on_stage, want.on_line = shown.on_stage, shown.on_line
   local plan = cloud.plan(want)
   for _, line in ipairs(plan.lines) do shown.on_line(line) end
-  if o.dry_run then return 0 end
+  if o.dry_run then
+    if o.json then
+      show.json {
+        name = want.name, driver = plan.driver.name, region = plan.valid.region, size = plan.valid.size.slug,
+        price_hour = plan.price_hour, most = plan.budget.most, ttl = plan.budget.ttl, lines = plan.lines,
+      }
+    end
+    return 0
+  end
   local machine <close> = cloud.provision(plan)
   machine:keep()
   if o.json then
@@ -64,54 +72,86 @@ local function create(parsed)
   return 0
 end
 
--- Does f(machine) for each name, all of them, and raises the first failure.
-local function for_each(names, f)
-  local failure
+local function remains(problem) return type(problem) == "table" and problem.code == errors.REMAINS end
+
+-- Does f(machine) for each name, all of them, and raises the gravest failure; the others are said. judge(name, problem)
+-- makes of a failure another, or nil where it is none. What f returns is the answer in JSON.
+local function for_each(names, json, f, judge)
+  local failure, done = nil, {}
   for _, name in ipairs(names) do
     local fine, problem = pcall(function()
-      local machine <close> = cloud.attach(name, cloud.show { name = name })
-      f(machine, name)
+      local machine <close> = cloud.attach(name, cloud.show { name = name, quiet = json })
+      done[#done + 1] = f(machine, name)
     end)
     if not fine then
       if type(problem) == "table" and (problem.code or 0) > 128 then error(problem, 0) end
-      if failure then show.note("rtlua: " .. tostring(problem)) end
+      if judge then problem = judge(name, problem) end
+      if failure and remains(problem) and not remains(failure) then failure, problem = problem, failure end
+      if failure and problem then show.note("rtlua: " .. tostring(problem)) end
       failure = failure or problem
     end
   end
+  if json then show.json { machines = done } end
   if failure then error(failure, 0) end
   return 0
 end
 
+-- EC2 gives another address at each start. What was forwarded from the old one ends.
+local function note_address(lease, record)
+  if record and record.address ~= lease.address then
+    lease:note { address = record.address or false, forward = false }
+  end
+end
+
 local function power(verb)
   return function(parsed)
-    return for_each(parsed.arguments, function(machine)
-      machine.driver[verb](machine.driver, machine.lease)
-      local off = (verb == "stop" or verb == "kill") and budget.off_line(machine.lease)
+    return for_each(parsed.arguments, parsed.options.json, function(machine)
+      local driver, lease = machine.driver, machine.lease
+      driver[verb](driver, lease)
+      local record = driver:get(lease)
+      note_address(lease, record)
+      local off = (verb == "stop" or verb == "kill") and budget.off_line(lease)
       if off then show.note(off) end
+      return { machine = lease.name, state = record and record.state or "gone" }
     end)
   end
 end
 
--- Whatever keeps a machine that is billed from going is told by its own code.
+-- Their full names, each once. A wrong one ends it before anything is destroyed.
+local function resolve(names)
+  local list, seen = {}, {}
+  for _, name in ipairs(names) do
+    local full = leases.find(name).name
+    if not seen[full] then list[#list + 1] = full end
+    seen[full] = true
+  end
+  return list
+end
+
+-- Whatever keeps a machine that is billed from going, no token among it, may leave it.
+local function may_be_left(name, problem)
+  local found, lease = pcall(leases.find, name)
+  if not found then
+    if errors.is(lease) and lease.code == errors.USAGE then return nil end -- its watcher was faster
+    return problem
+  end
+  if not lease:is_billed() or remains(problem) then return problem end
+  local known = errors.is(problem)
+  return errors.staged("destroy", errors.REMAINS,
+    ("%s may be left: %s"):format(name, known and problem.reason or tostring(problem)), known and problem.remedy or nil,
+    problem)
+end
+
 local function remove(parsed)
-  local names = parsed.arguments
-  for _, name in ipairs(names) do leases.find(name) end -- a wrong name ends it before anything is destroyed
-  return for_each(names, function(machine)
+  return for_each(resolve(parsed.arguments), parsed.options.json, function(machine)
     machine:destroy()
     local lease = machine.lease
     if lease:refresh() then
       errors.stage("destroy", errors.REMAINS, ("%s: its create was not answered"):format(lease.name),
         ("what turns up until %s is destroyed"):format(budget.moment(lease:open_until() or lease:now(), lease:now())))
     end
-  end)
-end
-
-local function remove_all(parsed)
-  local fine, result = pcall(remove, parsed)
-  if fine then return result end
-  local code = type(result) == "table" and result.code
-  if code == errors.UNAVAILABLE or code == errors.TRY_AGAIN then result.code = errors.REMAINS end
-  error(result, 0)
+    return { machine = lease.name, state = "gone", cost = machine:cost() }
+  end, may_be_left)
 end
 
 local function extend(parsed)
@@ -135,17 +175,18 @@ life.verbs = {
     "create", arguments = { "NAME" }, options = create_options, run = create,
     summary = "Creates a machine that stays until its time is over: 8 hours without --ttl.",
   },
-  { "start", arguments = { "NAME..." }, options = {}, run = power "start", summary = "Starts machines." },
-  { "stop", arguments = { "NAME..." }, options = {}, run = power "stop", summary = "Shuts machines down." },
-  { "restart", arguments = { "NAME..." }, options = {}, run = power "restart", summary = "Restarts machines." },
-  { "kill", arguments = { "NAME..." }, options = {}, run = power "kill", summary = "Cuts machines' power." },
+  { "start", arguments = { "NAME..." }, options = { JSON }, run = power "start", summary = "Starts machines." },
+  { "stop", arguments = { "NAME..." }, options = { JSON }, run = power "stop", summary = "Shuts machines down." },
+  { "restart", arguments = { "NAME..." }, options = { JSON }, run = power "restart", summary = "Restarts machines." },
+  { "kill", arguments = { "NAME..." }, options = { JSON }, run = power "kill", summary = "Cuts machines' power." },
   {
-    "rm", arguments = { "NAME..." }, run = remove_all,
+    "rm", arguments = { "NAME..." }, run = remove,
     options = {
       {
         "force", type = "boolean", doc = "As without: nothing is forgotten before it is gone.",
         cli = { flag = "-f" },
       },
+      JSON,
     },
     summary = "Destroys machines: back when the provider says that they are gone; 76 where something may remain.",
   },

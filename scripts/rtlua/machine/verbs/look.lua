@@ -2,15 +2,19 @@
 
 local budget = require "rtlua.machine.budget"
 local cloud = require "rtlua.cloud"
+local drivers = require "rtlua.drivers"
 local errors = require "rtlua.errors"
 local leases = require "rtlua.machine.lease"
 local life = require "rtlua.machine.verbs.life"
+local loop = require "rtlua.loop"
 local show = require "rtlua.machine.verbs.show"
 local watcher = require "rtlua.machine.watcher"
 
 local look = {}
 
 local JSON = life.JSON
+
+local PATIENCE = 10 -- seconds for providers to answer ls
 
 -- The engine's socket that DOCKER_HOST names, as machine:engine has it.
 local function socket_of(machine)
@@ -41,37 +45,74 @@ local function left(lease)
   return ("%dh%02dm"):format(seconds // 3600, seconds % 3600 // 60)
 end
 
+-- What its provider says of a machine: its state, or that it is another account's.
+local function ask(lease)
+  local driver = drivers.open(lease.driver, { region = lease.region, endpoint = lease.endpoint, host = lease.host })
+  if not lease:belongs(driver:check()) then return "foreign" end
+  local record = driver:get(lease)
+  return record and record.state or "gone"
+end
+
+-- The same of all, side by side: texts, and "unknown" where there is no answer, which is said.
+local function ask_all(all)
+  local tasks, states = {}, {}
+  for i, lease in ipairs(all) do tasks[i] = function() return ask(lease) end end
+  for i, result in ipairs(loop.all(tasks, math.max(1, loop.pace(PATIENCE)))) do
+    states[i] = result[1] and result[2] or "unknown"
+    if not result[1] then show.note(("%s: %s"):format(all[i].name, tostring(result[2]))) end
+  end
+  return states
+end
+
+-- The names by which the verbs know them: NAME, or NAME-RUN where two have it.
+local function names_of(all)
+  local count, names = {}, {}
+  for _, lease in ipairs(all) do count[lease:label()] = (count[lease:label()] or 0) + 1 end
+  for i, lease in ipairs(all) do names[i] = count[lease:label()] == 1 and lease:label() or lease.name end
+  return names
+end
+
+local function state_text(lease, state)
+  if state == "foreign" then return "another account's" end
+  return lease.state == "ready" and state or lease.state
+end
+
+-- What is wrong in the journal has been said by settling it.
 local function list(parsed)
   local all, problems = leases.all()
-  local o = parsed.options
+  local o, names = parsed.options, names_of(all)
+  local states = o.names and {} or ask_all(all)
   if o.json then
     local machines = {}
-    for i, lease in ipairs(all) do machines[i] = life.plain(lease) end
+    for i, lease in ipairs(all) do
+      machines[i] = life.plain(lease)
+      machines[i].status = states[i]
+    end
     show.json { machines = machines, problems = problems }
   elseif o.names then
-    for _, lease in ipairs(all) do show.line(lease:label()) end
+    for _, name in ipairs(names) do show.line(name) end
   else
     local rows = { { "NAME", "ACTIVE", "DRIVER", "STATE", "ADDRESS", "ENDS IN", "COST SO FAR" } }
-    for _, lease in ipairs(all) do
+    for i, lease in ipairs(all) do
       rows[#rows + 1] = {
-        lease:label(), is_active(lease) and "*" or "-", lease.driver, lease.state, lease.address or "-", left(lease),
+        names[i], is_active(lease) and "*" or "-", lease.driver, state_text(lease, states[i]), lease.address or "-",
+        left(lease),
         lease.price_hour and budget.money(budget.spent(lease, lease:now())) or "-",
       }
     end
     if #all > 0 then show.table(rows) end
   end
-  for _, problem in ipairs(problems) do show.note("rtlua: " .. problem.message) end
   return #problems > 0 and errors.REMAINS or 0
+end
+
+local function answer(parsed, object, line)
+  if parsed.options.json then show.json(object) else show.line(line) end
 end
 
 local function status(parsed)
   local machine <close> = cloud.attach(parsed.arguments[1])
   local state = machine:status()
-  if parsed.options.json then
-    show.json { machine = machine.name, state = state }
-  else
-    show.line(state)
-  end
+  answer(parsed, { machine = machine.name, state = state }, state)
   return 0
 end
 
@@ -82,7 +123,7 @@ local function ip(parsed)
     errors.stage("address", errors.UNAVAILABLE, machine.name .. " has no address",
       "see rtlua machine status " .. machine.lease:label())
   end
-  show.line(address)
+  answer(parsed, { machine = machine.name, address = address }, address)
   return 0
 end
 
@@ -96,10 +137,11 @@ local function inspect(parsed)
   return 0
 end
 
-local function active()
-  for _, lease in ipairs((leases.all())) do
-    if is_active(lease) then
-      show.line(lease:label())
+local function active(parsed)
+  local all = leases.all()
+  for i, name in ipairs(names_of(all)) do
+    if is_active(all[i]) then
+      answer(parsed, { machine = all[i].name, name = name }, name)
       return 0
     end
   end
@@ -108,13 +150,15 @@ end
 
 local function url(parsed)
   local machine <close> = cloud.attach(parsed.arguments[1])
-  show.line("unix://" .. socket_of(machine))
+  local url_of = "unix://" .. socket_of(machine)
+  answer(parsed, { machine = machine.name, url = url_of }, url_of)
   return 0
 end
 
 local function config(parsed)
   local machine <close> = cloud.attach(parsed.arguments[1])
-  show.line("-H unix://" .. socket_of(machine))
+  local url_of = "unix://" .. socket_of(machine)
+  answer(parsed, { machine = machine.name, arguments = { "-H", url_of } }, "-H " .. url_of)
   return 0
 end
 
@@ -123,8 +167,9 @@ end
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
 local SHELLS = {
-  sh = { set = "export %s=%s", unset = "unset %s" },
-  fish = { set = "set -gx %s %s;", unset = "set -e %s;" },
+  sh = { set = "export %s=%s", unset = "unset %s", hint = '# run: eval "$(rtlua machine env %s)"' },
+  fish = { set = "set -gx %s %s;", unset = "set -e %s;", hint = "# run: rtlua machine env --shell fish %s | source" },
+  -- It joins the lines that it evaluates, and knows no comments then.
   csh = { set = "setenv %s %s;", unset = "unsetenv %s;" },
 }
 
@@ -132,15 +177,25 @@ local function env(parsed)
   local o = parsed.options
   local shell = SHELLS[o.shell or "sh"]
   if o.unset then
-    for _, name in ipairs { "DOCKER_HOST", "RTLUA_MACHINE_NAME" } do show.line(shell.unset:format(name)) end
+    local names = { "DOCKER_HOST", "RTLUA_MACHINE_NAME" }
+    if o.json then
+      show.json { unset = names }
+      return 0
+    end
+    for _, name in ipairs(names) do show.line(shell.unset:format(name)) end
     return 0
   end
   local name = parsed.arguments[1]
   if not name then errors.raise(errors.USAGE, "machine env: which machine? rtlua machine env NAME, or --unset") end
   local machine <close> = cloud.attach(name)
-  show.line(shell.set:format("DOCKER_HOST", quote("unix://" .. socket_of(machine))))
+  local host = "unix://" .. socket_of(machine)
+  if o.json then
+    show.json { machine = machine.name, env = { DOCKER_HOST = host, RTLUA_MACHINE_NAME = machine.name } }
+    return 0
+  end
+  show.line(shell.set:format("DOCKER_HOST", quote(host)))
   show.line(shell.set:format("RTLUA_MACHINE_NAME", quote(machine.name)))
-  show.line(('# run: eval "$(rtlua machine env %s)"'):format(name))
+  if shell.hint then show.line(shell.hint:format(name)) end
   return 0
 end
 
@@ -152,6 +207,7 @@ local function cost(parsed)
   local records, sum = {}, 0
   local function add(record)
     if record.ended and record.ended < since then return end
+    record.id = record.id and tostring(record.id)
     records[#records + 1] = record
     sum = sum + record.cost
   end
@@ -159,7 +215,7 @@ local function cost(parsed)
   for _, lease in ipairs((leases.all())) do
     if lease.price_hour and lease.price_hour > 0 then
       add {
-        name = lease.name, driver = lease.driver, region = lease.region, size = lease.size,
+        name = lease.name, id = lease.id, driver = lease.driver, region = lease.region, size = lease.size,
         started = lease.launched or lease.created, price_hour = lease.price_hour,
         cost = budget.spent(lease, lease:now()),
       }
@@ -190,7 +246,7 @@ look.verbs = {
     "status", arguments = { "NAME" }, options = { JSON }, run = status,
     summary = "Says new, running, off or gone, as the provider does.",
   },
-  { "ip", arguments = { "NAME" }, options = {}, run = ip, summary = "Prints a machine's address." },
+  { "ip", arguments = { "NAME" }, options = { JSON }, run = ip, summary = "Prints a machine's address." },
   {
     "env", arguments = { "NAME?" }, run = env,
     options = {
@@ -199,13 +255,17 @@ look.verbs = {
         cli = { flag = "--shell", metavar = "SHELL" },
       },
       { "unset", type = "boolean", doc = "Takes it back.", cli = { flag = "--unset" } },
+      JSON,
     },
     summary = 'Prints what points the docker command at it: eval "$(rtlua machine env NAME)".',
   },
-  { "inspect", arguments = { "NAME" }, options = {}, run = inspect, summary = "All that is known of it, as JSON." },
-  { "active", arguments = {}, options = {}, run = active, summary = "The machine that docker is pointed at." },
-  { "url", arguments = { "NAME" }, options = {}, run = url, summary = "Its Docker Engine's address." },
-  { "config", arguments = { "NAME" }, options = {}, run = config, summary = "The docker command's options for it." },
+  { "inspect", arguments = { "NAME" }, options = { JSON }, run = inspect, summary = "All that is known of it, as JSON." },
+  { "active", arguments = {}, options = { JSON }, run = active, summary = "The machine that docker is pointed at." },
+  { "url", arguments = { "NAME" }, options = { JSON }, run = url, summary = "Its Docker Engine's address." },
+  {
+    "config", arguments = { "NAME" }, options = { JSON }, run = config,
+    summary = "The docker command's options for it.",
+  },
   {
     "cost", arguments = {}, run = cost, summary = "What machines have cost, by the journal.",
     options = {

@@ -3,8 +3,10 @@
 local cloud = require "rtlua.cloud"
 local errors = require "rtlua.errors"
 local files = require "rtlua.files"
+local life = require "rtlua.machine.verbs.life"
 local output = require "rtlua.output"
 local process = require "rtlua.process"
+local show = require "rtlua.machine.verbs.show"
 local system = require "rtlua.system"
 
 local reach = {}
@@ -28,13 +30,28 @@ end
 
 local function ssh(parsed)
   local machine <close> = cloud.attach(parsed.arguments[1])
-  local command = table.move(parsed.arguments, 2, #parsed.arguments, 1, {})
+  local first = parsed.arguments[2] == "--" and 3 or 2
+  local command = table.move(parsed.arguments, first, #parsed.arguments, 1, {})
+  local json = parsed.options.json
+  if #command == 0 and json then errors.raise(errors.USAGE, "machine ssh: --json is for a command: give it one") end
   if #command == 0 then return interactive(machine) end
-  command.on_line = function(line, stream)
-    if stream == "stdout" then output.write(line .. "\n") else output.say(line) end
+  if #command == 1 then command = { "sh", "-c", command[1] } end -- a line for a shell, as ssh takes it
+  if not json then
+    command.on_line = function(line, stream)
+      if stream == "stdout" then output.write(line .. "\n") else output.say(line) end
+    end
   end
+  local container = machine.driver.transport == "docker"
+  if not system.isatty(0) then command.stdin = container and io.read "a" or 0 end
+  if not container and not json then command.stdout = 1 end -- byte by byte as it comes
   local result, message, code = machine:connection():run(command)
   if not result then errors.stage("ssh", code, message, "see rtlua machine status " .. machine.lease:label()) end
+  if json then
+    show.json {
+      machine = machine.name, code = result.code, signal = result.signal, seconds = result.seconds,
+      stdout = result.stdout, stderr = result.stderr,
+    }
+  end
   return result.code
 end
 
@@ -65,7 +82,7 @@ end
 local function scp(parsed)
   local from_name, from = place(parsed.arguments[1])
   local to_name, to = place(parsed.arguments[2])
-  if not from_name == not to_name then
+  if (from_name ~= nil) == (to_name ~= nil) then
     errors.raise(errors.USAGE, "machine scp: one of the two is NAME:PATH, the other a path here")
   end
   local machine <close> = cloud.attach(from_name or to_name)
@@ -83,12 +100,14 @@ local function scp(parsed)
     if system.exists(to) == "folder" then to = to .. "/" .. from:match "[^/]*$" end
     machine:copy_from(from, to)
   end
+  if parsed.options.json then show.json { machine = machine.name, from = from, to = to } end
   return 0
 end
 
 local function logs(parsed)
   local machine <close> = cloud.attach(parsed.arguments[1])
   machine:logs(function(line, stream)
+    if parsed.options.json then return show.json { line = line, stream = stream } end
     if stream == "stderr" then output.say(line) else output.write(line .. "\n") end
   end, parsed.options.follow or false)
   return 0
@@ -96,16 +115,16 @@ end
 
 reach.verbs = {
   {
-    "ssh", arguments = { "NAME", "COMMAND..." }, raw = true, options = {}, run = ssh,
+    "ssh", arguments = { "NAME", "COMMAND..." }, raw = true, options = { life.JSON }, run = ssh,
     summary = "Runs a command on it, with that one's exit code; a prompt where none is given.",
   },
   {
     "scp", arguments = { "FROM", "TO" }, run = scp, summary = "Copies to NAME:PATH, or from it, checked by SHA-256.",
-    options = { { "recursive", type = "boolean", doc = "Folders, too.", cli = { flag = "-r" } } },
+    options = { { "recursive", type = "boolean", doc = "Folders, too.", cli = { flag = "-r" } }, life.JSON },
   },
   {
     "logs", arguments = { "NAME" }, run = logs, summary = "What runs there has printed.",
-    options = { { "follow", type = "boolean", doc = "Goes on until it ends.", cli = { flag = "-f" } } },
+    options = { { "follow", type = "boolean", doc = "Goes on until it ends.", cli = { flag = "-f" } }, life.JSON },
   },
 }
 

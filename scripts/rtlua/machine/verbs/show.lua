@@ -15,13 +15,16 @@ end
 
 --- A table: rows of texts, the first one its head. A column is as wide as its widest cell.
 function show.table(rows)
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do row[i] = output.harmless(cell) end
+  end
   local wide = widths(rows)
   for _, row in ipairs(rows) do
     local cells = {}
     for i, cell in ipairs(row) do
       cells[i] = i < #row and cell .. (" "):rep(wide[i] - (utf8.len(cell) or #cell)) or cell
     end
-    output.write(output.harmless(table.concat(cells, "   ")) .. "\n")
+    output.write(table.concat(cells, "   ") .. "\n")
   end
 end
 
