@@ -70,7 +70,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
 
 .PHONY: all demo test lint lint-format lint-c lint-lua lint-docs format print-exact docs bench install uninstall clean
-.PHONY: faults FORCE
+.PHONY: faults cloud-demo FORCE
 all: rtlua.so
 
 # One module for all of Lua's, at the top, where ./rtlua looks: a copy of the variant that was asked for last.
@@ -169,6 +169,10 @@ docs:
 faults: all
 	RTLUA_FAULTS=all $(LUA) $(BUSTED) spec/faults_spec.lua
 
+# The whole pipeline, on machines of a local cloud that really boot: needs Docker and root, and no account.
+cloud-demo: all
+	$(LUA) spec/support/cloud/demo.lua
+
 bench: all
 	$(LUA) spec/bench/bench.lua
 
@@ -195,7 +199,7 @@ install: all
 	install -m 755 rtlua.so "$(DESTDIR)$(LIBDIR)/rtlua.so"
 	install -m 644 scenes/*.lua "$(DESTDIR)$(SCENEDIR)/"
 	install -m 644 types/rtlua.lua "$(DESTDIR)$(SHAREDIR)/types/"
-	install -m 644 docs/reference.md "$(DESTDIR)$(SHAREDIR)/docs/"
+	install -m 644 docs/*.md "$(DESTDIR)$(SHAREDIR)/docs/"
 
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/rtlua" "$(DESTDIR)$(LIBDIR)/rtlua.so"

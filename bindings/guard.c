@@ -394,6 +394,7 @@ static void *watch(void *context) {
     double left = deadline == 0.0 ? 0.0 : (deadline - now()) * 1e3;
     int ms = deadline == 0.0 ? -1 : left > 1e6 ? 1000000 : left > 0.0 ? (int)left + 1 : 0;
     if (ended(guard, rtl_signal_fd(), ms)) return NULL;
+    if (atomic_load(&guard->unlimited)) deadline = 0.0;
   }
   int reason = rtl_signal_pending();
   if (!reason) reason = RTL_TIME;
@@ -491,6 +492,14 @@ static int l_sources(lua_State *L) {
   return 0;
 }
 
+/* lift(): the script that runs has no time limit of its own: it hands it on. */
+static int l_lift(lua_State *L) {
+  (void)L;
+  rtl_guard *guard = atomic_load(&top);
+  if (guard && !guard->strict) atomic_store(&guard->unlimited, true);
+  return 0;
+}
+
 /* Puts the protected calls that let stops through in place of this state's own. */
 static int l_install(lua_State *L) {
   static const luaL_Reg basic[] = {{"pcall", l_pcall}, {"xpcall", l_xpcall}, {NULL, NULL}};
@@ -503,7 +512,8 @@ static int l_install(lua_State *L) {
 }
 
 RTL_OPEN luaopen_rtlua_core_guard(lua_State *L) {
-  static const luaL_Reg functions[] = {{"call", l_call}, {"sources", l_sources}, {"install", l_install}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"call", l_call}, {"sources", l_sources}, {"install", l_install}, {"lift", l_lift}, {NULL, NULL}};
   *failing(L) = false;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   *failing(lua_tothread(L, -1)) = false; /* Lua leaves it undefined, and new states have a copy */

@@ -33,6 +33,7 @@ typedef struct rtl_guard {
   atomic_bool responsive;       /* the hook ran since: Lua code is what runs, not an endless C call */
   bool strict;                  /* a sandbox: nothing is deferred, not even in __close */
   double time_limit;            /* seconds; 0: none */
+  atomic_bool unlimited;        /* the limit was lifted since */
   pthread_t runner, watchdog;
   int wake[2];      /* a pipe whose closing ends the watchdog */
   char name[512];   /* of what runs, for messages */

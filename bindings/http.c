@@ -420,17 +420,8 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-typedef struct {
-  int signal;
-  bool end;
-} asked; /* what was asked for before a wait began */
-
-static asked look(void) { return (asked){rtl_signal_pending(), rtl_guard_wants_end()}; }
-
-static bool is_interrupted(asked before) {
-  asked after = look();
-  return (after.signal && !before.signal) || (after.end && !before.end);
-}
+/* `before`: the signal that was pending when the wait began. What cleans up after it may wait. */
+static bool is_interrupted(int before) { return rtl_signal_pending() != before || rtl_guard_interrupts(); }
 
 static int push_interrupted(lua_State *L) {
   int number = rtl_signal_pending();
@@ -438,14 +429,14 @@ static int push_interrupted(lua_State *L) {
   return rtl_failure(L, (rt_status)(128 + number), "stopped by SIG%s", rtl_signal_name(number));
 }
 
-static void step(lua_State *L, client *c, double seconds, asked before) {
-  rt_http_poll(c->http, seconds < SLICE ? seconds : SLICE, before.signal ? -1 : rtl_signal_fd());
+static void step(lua_State *L, client *c, double seconds, int before) {
+  rt_http_poll(c->http, seconds < SLICE ? seconds : SLICE, before ? -1 : rtl_signal_fd());
   deliver_all(L, c);
 }
 
 static int l_request(lua_State *L) {
   client *c = to_client(L);
-  asked before = look();
+  int before = rtl_signal_pending();
   if (start(L, c) != 1) return 3;
   int index = lua_gettop(L);
   transfer *u = lua_touserdata(L, index);
@@ -484,7 +475,7 @@ static lua_Integer push_finished(lua_State *L, client *c, bool *running) {
 static int l_wait(lua_State *L) {
   client *c = to_client(L);
   double left = luaL_optnumber(L, 2, INFINITY), end = now() + left;
-  asked before = look();
+  int before = rtl_signal_pending();
   bool running;
   luaL_argcheck(L, left >= 0.0, 2, "seconds expected");
   lua_settop(L, 1);

@@ -43,6 +43,20 @@ describe("functions side by side", function()
     assert.is_true(system.now() - begin < 5)
   end)
 
+  it("end when their time is over, and clean up", function()
+    local log, begin = {}, system.now()
+    local results = loop.all({
+      function() return "done" end,
+      function()
+        local open <close> = closing(log, "cleaned", 0) -- luacheck: ignore
+        loop.sleep(100)
+      end,
+    }, 0.2)
+    assert.same({ true, "done", false, 75 }, { results[1][1], results[1][2], results[2][1], results[2][2].code })
+    assert.same({ "cleaned" }, log)
+    assert.is_true(system.now() - begin < 5)
+  end)
+
   it("fail alone: the others go on, also while a failed one cleans up", function()
     local log = {}
     local results = loop.all {

@@ -10,7 +10,7 @@ local system = require "rtlua.system"
 local WRONG = "dop_v1_" .. ("0"):rep(64)
 local PLACE = { "--driver", "digitalocean", "--size", "c-2", "--region", "sfo3", "--ready", "address" }
 
-describe("rtlua machine", function()
+describe("rtlua machine #life", function()
   local double
 
   before_each(function() double = cloud.start() end)
@@ -47,6 +47,9 @@ describe("rtlua machine", function()
     assert.matches("^rtlua: [^\n]+\n$", result.stderr)
     assert.matches(text, result.stderr, 1, true)
     assert.equal("", result.stdout)
+  end
+  local function rewrite(how) -- the journal's entry
+    process.run { "sh", "-c", 'sed -i "$2" "$1"/journal/box-*.json', "sh", double.env.RTLUA_STATE, how, check = true }
   end
   local function only_reads()
     for _, call in ipairs(double:calls()) do assert.equal("GET", call.method) end
@@ -199,6 +202,82 @@ describe("rtlua machine", function()
     assert.equal("docker-20-04", (works { "images", "--driver", "digitalocean" }):match "docker%-20%-04")
   end)
 
+  it("answers in JSON, whichever verb it is", function()
+    create "box"
+    local name = object { "ls", "--json" }.machines[1].machine
+    for verb, state in ("stop off start running restart running kill off"):gmatch "(%a+) (%a+)" do
+      assert.same({ { machine = name, state = state } }, object({ verb, "box", "--json" }).machines, verb)
+    end
+    assert.same({ schema = 1, machine = name, address = "192.0.2.1" }, (object { "ip", "box", "--json" }))
+    assert.equal(name, object({ "inspect", "box", "--json" }).machine)
+    assert.same({ "DOCKER_HOST", "RTLUA_MACHINE_NAME" }, object({ "env", "--unset", "--json" }).unset)
+    local gone = object({ "rm", "box", "--json" }).machines
+    assert.same({ { machine = name, state = "gone", cost = 0.01 } }, gone)
+    for _, verb in ipairs { "create", "ls", "active", "url", "config", "ssh", "scp", "logs", "extend", "cost", "sizes",
+      "regions", "images", "bake", "reap", "status" } do
+      assert.matches("%-%-json", (works { verb, "--help" }), verb)
+    end
+  end)
+
+  it("lists what providers say: one that is off, one of another account, one without an answer", function()
+    create "box"
+    works { "stop", "box" }
+    local function line(env) return machine({ "ls" }, env).stdout:match "\n([^\n]*)\n$" end
+    assert.matches("^box +%- +digitalocean +off +192", line())
+    local result = machine({ "ls" }, { DIGITALOCEAN_ACCESS_TOKEN = WRONG })
+    assert.matches("\nbox +%- +digitalocean +unknown +192", result.stdout)
+    assert.matches("^box%-%w+: check: [^\n]*401[^\n]*\n$", result.stderr)
+    double:fault { match = { path = "^/v2/account$" }, what = "slow", seconds = 1000 }
+    local begin = system.now()
+    assert.matches("^box +%- +digitalocean +unknown ", line())
+    assert.is_true(system.now() - begin < 5)
+    double:clear_faults()
+    local account = object({ "inspect", "box" }).account
+    rewrite(("s/%s/other/"):format(account))
+    assert.matches("^box +%- +digitalocean +another account's +192", line())
+    assert.equal("foreign", object({ "ls", "--json" }).machines[1].status)
+    fails(76, "another account", machine { "rm", "box" })
+    assert.equal(1, #double:alive().droplets)
+    rewrite(('s/"account":"other"/"account":"%s"/'):format(account))
+    works { "rm", "box" }
+  end)
+
+  it("notes an address that is another one after a start", function()
+    create "box"
+    rewrite "s/192.0.2.1/192.0.2.99/"
+    assert.equal("192.0.2.99\n", (works { "ip", "box" }))
+    works { "restart", "box" }
+    assert.equal("192.0.2.1\n", (works { "ip", "box" }))
+    works { "rm", "box" }
+  end)
+
+  it("has names that tell two of one label apart", function()
+    local script = [[require("rtlua.cloud").provision { name = "twin", kind = "time" }:detach()]]
+    for _ = 1, 2 do
+      local result = run.program("lua5.4", { "-e", script },
+        { env = { LUA_PATH = package.path, LUA_CPATH = package.cpath, RTLUA_STATE = double.env.RTLUA_STATE } })
+      assert.equal(0, result.code, result.stderr)
+    end
+    local first, second = works({ "ls", "-q" }):match "^(twin%-%w+)\n(twin%-%w+)\n$"
+    fails(64, "there are 2 machines 'twin'", machine { "rm", "twin" })
+    works { "rm", first, second }
+    assert.equal("", (works { "ls" }))
+  end)
+
+  it("has no complaint of what rm has removed after all", function()
+    create("box", {}, { RTLUA_PACE = "1" }) -- its watcher tries again in seconds
+    double:fault { match = { method = "DELETE" }, what = "403", always = true }
+    assert.equal(76, machine({ "rm", "box" }).code)
+    local journal = double.env.RTLUA_STATE .. "/journal/"
+    assert.is_true(marked.within(function() -- its watcher has failed, too
+      local read = process.run { "sh", "-c", 'cat "$1"*.json', "sh", journal }
+      return read ~= nil and read.stdout:find '"trouble"' ~= nil
+    end, 10))
+    double:clear_faults()
+    works { "rm", "box" }
+    assert.same({}, double:alive().droplets)
+  end)
+
   it("takes back what env sets, in each shell's words", function()
     assert.equal("unset DOCKER_HOST\nunset RTLUA_MACHINE_NAME\n", (works { "env", "--unset" }))
     assert.matches("^set %-e DOCKER_HOST;\n", (works { "env", "--unset", "--shell", "fish" }))
@@ -238,6 +317,8 @@ describe("rtlua machine on this computer", function()
     assert.same({ code = 3, stdout = "a  'b\n", stderr = "" },
       machine { "ssh", "l", "sh", "-c", 'echo "$1"; exit 3', "sh", "a  'b" })
     assert.equal("5\n", machine({ "ssh", "l", "--", "echo $((2 + 3))" }).stdout)
+    local answer = cjson.decode(machine({ "ssh", "--json", "l", "sh", "-c", "echo a; echo b >&2; exit 4" }).stdout)
+    assert.same({ 1, 4, "a\n", "b\n" }, { answer.schema, answer.code, answer.stdout, answer.stderr })
     assert.equal("x\0y", machine({ "ssh", "l", "cat" }, "x\0y").stdout)
     folder:write("there", "text")
     assert.equal(0, machine({ "scp", folder.path .. "/there", "l:sub/file" }).code)
@@ -255,5 +336,32 @@ describe("rtlua machine on this computer", function()
     assert.equal(69, machine({ "logs", "l" }).code)
     assert.equal(0, machine({ "rm", "l" }).code)
     assert.equal('{"machines":[],"problems":[],"schema":1}\n', machine({ "ls", "--json" }).stdout)
+  end)
+end)
+
+describe("rtlua machine with a Docker Engine #real", function()
+  it("points the docker command at a machine, and takes that back", function()
+    local dockerd = require "spec.support.dockerd"
+    local server <close> = dockerd.start()
+    local folder <close> = require("spec.support.folder").new()
+    local env = { RTLUA_STATE = folder.path .. "/state", DOCKER_HOST = "unix://" .. server.socket, HOME = folder.path }
+    local function machine(...) return run.rtlua({ "machine", ... }, { env = env }) end
+    local name = machine("create", "k", "--driver", "docker", "--image", "busybox:spec").stdout:match "^(k%-%w+)\n$"
+    assert.equal(([[export DOCKER_HOST='unix://%s'
+export RTLUA_MACHINE_NAME='%s'
+# run: eval "$(rtlua machine env k)"
+]]):format(server.socket, name), machine("env", "k").stdout)
+    assert.equal(("-H unix://%s\n"):format(server.socket), machine("config", "k").stdout)
+    assert.equal(64, machine("active").code)
+    for _, form in ipairs { 'eval "$(./rtlua machine env k)"', "eval $(./rtlua machine env k)" } do
+      local result = run.program("sh", { "-c", form .. [[
+
+        ./rtlua machine active; echo "$RTLUA_MACHINE_NAME"
+        eval "$(./rtlua machine env --unset)"; echo "${DOCKER_HOST-none}"]] }, { env = env })
+      assert.equal(("k\n%s\nnone\n"):format(name), result.stdout, result.stderr)
+    end
+    assert.same({ code = 3, stdout = "hi\n", stderr = "" }, machine("ssh", "k", "echo hi; exit 3"))
+    assert.equal(0, machine("rm", "k").code)
+    assert.equal("", machine("ls").stdout)
   end)
 end)

@@ -15,6 +15,8 @@ local provision = require "rtlua.machine.provision"
 
 local cloud = {}
 
+local ATTEMPTS = 3 -- machines, of which two may die
+
 --- What cloud.provision would create: { lines, … }, by reading requests alone. lines say the price and the most that it
 --- can cost. Raises stage "check" for what cannot be.
 cloud.plan = provision.plan
@@ -32,6 +34,21 @@ function cloud.provision(plan_or_fields)
     errors.stage("check", errors.USAGE, "one machine is provisioned", "use cloud.pool for several")
   end
   return provision.create(plan)
+end
+
+--- Calls f(machine, attempt) on a machine of its own, which ends then, and returns what f does. A machine that dies is
+--- replaced, twice at most, within the plan's ttl and max_cost.
+function cloud.with(plan_or_fields, f)
+  local plan = planned(plan_or_fields)
+  for attempt = 1, ATTEMPTS do
+    local machine <close> = cloud.provision(plan)
+    local results = table.pack(pcall(f, machine, attempt))
+    if results[1] then return table.unpack(results, 2, results.n) end
+    local problem = results[2]
+    local died = type(problem) == "table" and problem.gone
+    if not died or attempt == ATTEMPTS then error(problem, 0) end
+    machine.on_line(tostring(problem) .. ": another takes its place")
+  end
 end
 
 --- Machines side by side, to be closed; see machine/pool.lua. Takes the fields of provision, and count.
@@ -61,14 +78,12 @@ cloud.settle = provision.settle
 --- Reads a script's arguments, as scripts/cloud.lua has them; see machine/options.lua.
 function cloud.parse(...) return require("rtlua.machine.options").parse(...) end
 
---- Raises why a picture cannot be written, as far as it is known before it is made. Takes a list of paths, or nil.
-function cloud.check_outputs(paths)
-  local met = {}
-  for _, path in ipairs(paths or {}) do
-    if met[path] then errors.raise(errors.USAGE, ("-o %s: is given twice: give another name"):format(path)) end
-    met[path] = true
-    require("rtlua.run").check_output(path)
-  end
+--- Raises why pictures (paths, or nil) or a checkpoint (a path, or nil) cannot be written, as far as it is known before
+--- they are made.
+function cloud.check_outputs(paths, checkpoint)
+  local run = require "rtlua.run"
+  run.check_outputs(paths or {})
+  if checkpoint then run.check_checkpoint(checkpoint) end
 end
 
 --- Shows stages and progress on standard error; see machine/show.lua.

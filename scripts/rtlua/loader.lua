@@ -186,13 +186,28 @@ local function with_context(script, options, f)
   return results
 end
 
+-- What an error is while it passes the script's __close handlers, which see its fields, and may change them.
+local function caught_errors()
+  return {
+    __tostring = function(caught) return tostring(rawget(caught, "value")) end,
+    __index = function(caught, key)
+      local value = rawget(caught, "value")
+      return type(value) == "table" and value[key] or nil
+    end,
+    __newindex = function(caught, key, new)
+      local value = rawget(caught, "value")
+      if type(value) == "table" then value[key] = new end
+    end,
+  }
+end
+
 --- Runs a file in this state. In a sandbox's state the guard is there already.
 function loader.run(path, options)
   local arg = table.move(options.args or {}, 1, #(options.args or {}), 1, { [0] = path })
   local script = { path = path, folder = folder_of(path), arg = arg, sources = sources, names = {} }
   guard.sources(sources)
 
-  local Caught = {}
+  local Caught = caught_errors()
   local function on_error(value)
     local traceback = options.traceback and debug.traceback(nil, 2) or nil
     return setmetatable({ value = value, place = running_place(script.sources, 3), traceback = traceback }, Caught)
@@ -210,7 +225,7 @@ function loader.run(path, options)
   if not results[2] then
     local raised = results[3]
     if getmetatable(raised) ~= Caught then return nil, describe(script, raised) end
-    return nil, describe(script, raised.value, raised.place, raised.traceback)
+    return nil, describe(script, rawget(raised, "value"), rawget(raised, "place"), rawget(raised, "traceback"))
   end
   local value = results[3]
   local is_scene = require("rtlua.scene").is(value)

@@ -114,8 +114,10 @@ function Group.__close(group, problem)
 end
 
 --- Runs functions side by side, each in a coroutine. Returns, in their order, { true, results… } or
---- { false, error } of each. A signal closes all of them.
-function loop.all(functions)
+--- { false, error } of each. A signal closes all of them, and so do `seconds`, where they are given: what is not done
+--- then has failed with code 75.
+function loop.all(functions, seconds)
+  local deadline = system.now() + (seconds or math.huge)
   local group <close> = setmetatable({}, Group)
   local next_look = {}
   for i, f in ipairs(functions) do
@@ -125,8 +127,8 @@ function loop.all(functions)
     next_look[i] = 0
   end
   local results, running = {}, #group
-  while running > 0 do
-    local due = math.huge
+  while running > 0 and system.now() < deadline do
+    local due = deadline
     for i, member in ipairs(group) do
       if not results[i] and next_look[i] <= system.now() then
         local step = table.pack(coroutine.resume(member))
@@ -140,6 +142,9 @@ function loop.all(functions)
       if not results[i] then due = math.min(due, next_look[i]) end
     end
     if running > 0 then loop.sleep(math.max(due - system.now(), 0)) end
+  end
+  for i = 1, #group do
+    results[i] = results[i] or { false, errors.new(errors.TRY_AGAIN, ("no answer within %g s"):format(seconds)) }
   end
   return results
 end

@@ -1,7 +1,8 @@
 -- rtlua machine: docker-machine's verbs, and what it never had. Each verb is a record in machine/verbs/: its name,
 -- arguments, options and summary, from which parsing and help derive, and run(parsed), which returns an exit code.
 --
--- Whatever the verb, what earlier processes left is finished first; what cannot be ends the command with 76.
+-- Whatever the verb, what earlier processes left is finished first; what cannot be ends the command with 76. rm does so
+-- afterwards: what it removes is no reason for 76 any more.
 
 local cli = require "rtlua.cli"
 local cloud = require "rtlua.cloud"
@@ -23,6 +24,7 @@ machine_command.verbs = verbs
 
 -- They say nothing of machines that are there, or do themselves what settling does.
 local UNSETTLED = { reap = true, sizes = true, regions = true, images = true, cost = true }
+local SETTLED_AFTER = { rm = true }
 
 function machine_command.help()
   local lines = { "Usage: rtlua machine VERB", "" }
@@ -33,10 +35,12 @@ function machine_command.help()
   return table.concat(lines, "\n") .. "\n"
 end
 
--- A command's own words are not looked at.
+-- A command's own words, behind the machine's name, are not looked at.
 local function parse_raw(verb, words)
-  if words[1] == "--help" or words[1] == "-h" or #words == 0 then return cli.parse(verb, words, true) end
-  return { arguments = words, options = {} }
+  local json = words[1] == "--json"
+  local first = json and words[2] or words[1]
+  if not first or first:sub(1, 1) == "-" then return cli.parse(verb, words, true) end
+  return { arguments = json and table.move(words, 2, #words, 1, {}) or words, options = { json = json } }
 end
 
 --- Runs the words behind `machine`. Returns the exit code.
@@ -60,8 +64,11 @@ function machine_command.command(words)
     output.write(parsed.help)
     return 0
   end
-  if not UNSETTLED[first] then cloud.settle(output.say) end
-  return verb.run(parsed)
+  local after = SETTLED_AFTER[first]
+  if not UNSETTLED[first] and not after then cloud.settle(output.say) end
+  local code = verb.run(parsed)
+  if after then cloud.settle(output.say) end
+  return code
 end
 
 return machine_command

@@ -98,7 +98,8 @@ function main.main(args)
     if main.traceback and result.traceback then output.say(result.traceback) end
   end
   local code = ok and result or result.code
-  if errors.left and code ~= errors.REMAINS then
+  local said = ok and code == errors.REMAINS or result == errors.left
+  if errors.left and not said then
     output.say("rtlua: " .. errors.left.message)
     code = errors.REMAINS
   end

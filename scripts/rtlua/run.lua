@@ -85,6 +85,12 @@ function run.check_outputs(files)
   end
 end
 
+--- Raises why a checkpoint cannot be written, as far as it is known before.
+function run.check_checkpoint(file)
+  local ok, message, code = core_film.can_save(file)
+  if not ok then errors.raise(code, message) end
+end
+
 --- Writes every output, and raises the first failure after having tried them all. source: what has the film, by
 --- source:save(path), and picture, its image, which may be nil where all are part files.
 function run.write_outputs(files, source, picture, settings, text, show)
@@ -165,10 +171,7 @@ function run.render(loaded, path, options, started)
   local settings = render.merge(own, options, blame)
   local files = settings.output or { default_output(path) }
   run.check_outputs(files)
-  if settings.checkpoint then
-    local ok, message, code = core_film.can_save(settings.checkpoint)
-    if not ok then errors.raise(code, message) end
-  end
+  if settings.checkpoint then run.check_checkpoint(settings.checkpoint) end
   local before <close> = open_checkpoint(settings)
   local piped = false
   for _, file in ipairs(files) do piped = piped or file == "-" end

@@ -16,6 +16,7 @@ local copy = require "rtlua.machine.copy"
 local errors = require "rtlua.errors"
 local lfs = require "lfs"
 local process = require "rtlua.process"
+local render_words = require "rtlua.machine.options"
 local system = require "rtlua.system"
 
 local bundle = {}
@@ -80,8 +81,9 @@ local function load_scene(scene, options)
   return about
 end
 
---- A scene's bundle. options: params (NAME = text), asset_path (folders), trust, as rtlua render has them. Fields:
---- file, words, width, height, and entries, a list of { from, to }. Raises 66 for a missing scene, 65 for a wrong one.
+--- A scene's bundle. options: params (NAME = text), asset_path (folders), trust, as rtlua render has them; size and
+--- crop, which are checked. Fields: file, words, width, height, and entries, a list of { from, to }. Raises 66 for a
+--- missing scene, 65 for a wrong one, 64 for a crop outside of the picture.
 function bundle.make(scene, options)
   options = options or {}
   local path = relative(scene)
@@ -124,10 +126,12 @@ function bundle.make(scene, options)
   for _, entry in ipairs(entries) do entry.to = normal(entry.root.to .. "/" .. entry.rest) end
   local folders = {}
   for i, root in ipairs(roots) do folders[i] = root.to end
-  return setmetatable({
+  local self = setmetatable({
     file = roots[1].to .. "/" .. path:match "[^/]*$", words = words, entries = entries, folders = folders,
     width = math.tointeger(about.width), height = math.tointeger(about.height),
   }, Bundle)
+  render_words.check_crop(self, options)
+  return self
 end
 
 -- ---- Writing it

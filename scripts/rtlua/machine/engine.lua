@@ -19,6 +19,7 @@ local errors = require "rtlua.errors"
 local files = require "rtlua.files"
 local http = require "rtlua.http"
 local json = require "rtlua.json"
+local lines = require "rtlua.machine.lines"
 local loop = require "rtlua.loop"
 local system = require "rtlua.system"
 
@@ -155,22 +156,7 @@ end
 
 -- ---- What comes in pieces
 
---- Cuts chunks into lines for on_line(line, stream). Returns a function (chunk): nil is the end.
-function engine.lines(name, on_line)
-  local rest = ""
-  return function(chunk)
-    rest = rest .. (chunk or "")
-    local from = 1
-    local newline = rest:find("\n", 1, true)
-    while newline do
-      on_line((rest:sub(from, newline - 1):gsub("\r$", "")), name)
-      from = newline + 1
-      newline = rest:find("\n", from, true)
-    end
-    rest = rest:sub(from)
-    if not chunk and rest ~= "" then on_line(rest, name) end
-  end
-end
+engine.lines = lines.cut
 
 local STREAMS = { [0] = "stdout", "stdout", "stderr" }
 

@@ -11,10 +11,9 @@
 -- What a lease notes as `job` names it for other processes: { folder } or { container }, and outputs, a list of
 -- { remote, local } that are fetched where its script cannot any more (the watcher does).
 
-local engine = require "rtlua.machine.engine"
 local errors = require "rtlua.errors"
+local lines = require "rtlua.machine.lines"
 local loop = require "rtlua.loop"
-local ssh = require "rtlua.machine.ssh"
 local system = require "rtlua.system"
 
 local job = {}
@@ -38,15 +37,18 @@ end
 local function cutters(on_log)
   local cut = {}
   for _, stream in ipairs { "stdout", "stderr" } do
-    cut[stream] = engine.lines(stream, on_log or function() end)
+    cut[stream] = lines.cut(stream, on_log or function() end)
   end
   return cut
 end
 
--- Hands over what a child writes until it ends or `deadline`. Returns its result, or nil, message, code; "late".
+local function never() return math.huge end
+
+-- Hands over what a child writes until it ends or deadline(). Returns its result, or nil, message, code; "late".
 local function pump(child, cut, count, deadline)
   while true do
-    local result, message, code = loop.wait(child, math.max(0, math.min(SLICE, deadline - system.now())))
+    local left = deadline() - system.now()
+    local result, message, code = loop.wait(child, math.max(0, math.min(SLICE, left)))
     if not result and code > 128 then errors.raise(code, message) end
     for stream, take in pairs(cut) do
       local chunk = child:read(stream, 0)
@@ -57,7 +59,7 @@ local function pump(child, cut, count, deadline)
       end
     end
     if result or code ~= errors.TRY_AGAIN or message ~= "still running" then return result, message, code end
-    if system.now() >= deadline then return nil, "late", errors.TRY_AGAIN end
+    if left <= 0 then return nil, "late", errors.TRY_AGAIN end
   end
 end
 
@@ -69,7 +71,7 @@ Attached.__index = Attached
 --- See Detached.follow.
 function Attached:follow(options)
   local cut = cutters(options.on_log)
-  local result, message, code = pump(self.child, cut, { stdout = 0, stderr = 0 }, options.deadline or math.huge)
+  local result, message, code = pump(self.child, cut, { stdout = 0, stderr = 0 }, options.deadline or never)
   if result then
     for _, take in pairs(cut) do take(nil) end
   end
@@ -138,7 +140,7 @@ end
 -- The connection may be lost at any time. options.alive() raises where the machine is known to be gone.
 local function follow_lost(self, options)
   local cut, count = cutters(options.on_log), { stdout = 0, stderr = 0 }
-  local deadline, lost_since, looked = options.deadline or math.huge, nil, -math.huge
+  local deadline, lost_since, looked = options.deadline or never, nil, -math.huge
   local mode = options.follow == false and "" or "follow"
   while true do
     local before = count.stdout + count.stderr
@@ -168,7 +170,7 @@ local function follow_lost(self, options)
   end
 end
 
---- Follows it to its end. Options: on_log(line, stream), deadline (of system.now), alive, a function that is called
+--- Follows it to its end. Options: on_log(line, stream), deadline(), of system.now, alive, a function that is called
 --- where the machine does not answer, and raises when it knows that the machine is gone; follow = false hands over what
 --- there is. Returns { code, signal, seconds }; nil, "late", 75 at the deadline; nil, message, code where the machine
 --- does not answer any more.
@@ -208,7 +210,7 @@ function Container:follow(options)
     function()
       loop.until_true(math.huge, 0.1, function()
         if ended then return true end
-        late = system.now() >= (options.deadline or math.huge)
+        late = system.now() >= (options.deadline or never)()
         if late then self:stop() end
         return late
       end)
@@ -237,7 +239,10 @@ function Container:close()
   if self.own then pcall(self.engine.remove, self.engine, self.id) end
 end
 
-Container.__close = Container.close
+function Container:__close(problem)
+  local gone = type(problem) == "table" and problem.gone -- with its machine
+  if not gone then self:close() end
+end
 
 -- ---- Making them
 
@@ -249,9 +254,7 @@ function job.start(transport, command, options)
     return setmetatable({ child = child }, Attached)
   end
   local self = setmetatable({ transport = transport, folder = transport:folder(), begin = system.now() }, Detached)
-  local words = {}
-  for key, value in pairs(command) do words[key] = value end
-  script(transport, "run", START, self.folder, ssh.words(words))
+  script(transport, "run", START, self.folder, require("rtlua.machine.ssh").words(command))
   return self
 end
 

@@ -194,7 +194,7 @@ function lease.new(fields)
   if not written then
     self:release()
     files.remove_tree(self:path())
-    errors.raise(code, message)
+    errors.stage("check", code, message)
   end
   return self
 end
@@ -241,12 +241,19 @@ local function gone(self)
     ("the machine %s was finished by another rtlua: see rtlua machine ls and rtlua machine cost"):format(self.name))
 end
 
+local function merge(entry, fields)
+  for key, value in pairs(fields or {}) do
+    if value == false then entry[key] = nil else entry[key] = value end
+  end
+  return entry
+end
+
 --- Reads the entry again: true, or false when it is gone.
 function Lease:refresh()
   local entries <close> = open_journal()
   local entry, message, code = entries:read(self.name)
   if entry then
-    rawset(self, "entry", whole(entry))
+    rawset(self, "entry", whole(merge(entry, self.unwritten)))
   elseif code ~= errors.NO_INPUT then
     errors.raise(code, message)
   end
@@ -259,20 +266,26 @@ function Lease:condemned(owned)
   return self:expired() or not owned and (self.kind == "script" or self.state ~= "ready")
 end
 
+local STAGES = { intent = "create", created = "create", ready = "run", destroying = "destroy" }
+
 --- Merges fields into the entry, on the disk when it returns; false takes one out. Raises 69 where the entry is gone.
+--- What the disk does not take this process knows all the same: it may be the id of what has to be destroyed.
 function Lease:note(fields)
   local entries <close> = open_journal()
   local merged
   local done, message, code = entries:update(self.name, function(entry)
-    if not entry then return nil end
-    for key, value in pairs(fields) do
-      if value == false then entry[key] = nil else entry[key] = value end
-    end
-    merged = entry
-    return entry
+    merged = entry and merge(merge(entry, self.unwritten), fields)
+    return merged
   end)
-  if not done then errors.raise(code, message) end
+  if not done then
+    local stage = STAGES[self.state]
+    rawset(self, "unwritten", self.unwritten or {})
+    for key, value in pairs(fields) do self.unwritten[key] = value end
+    merge(self.entry, fields)
+    errors.stage(stage, code, message)
+  end
   if not merged then gone(self) end
+  rawset(self, "unwritten", nil)
   rawset(self, "entry", whole(merged))
 end
 
@@ -351,7 +364,7 @@ function Lease:charge(machine, ended, why)
       cost = budget.cost(self, ended - started), why = why,
     }
   end)
-  if not written then errors.raise(code, message) end
+  if not written then errors.stage("destroy", code, message) end
 end
 
 --- The provider has said that everything is gone, at `ended` (now): writes what it cost and removes the entry and the

@@ -15,13 +15,10 @@
 local budget = require "rtlua.machine.budget"
 local errors = require "rtlua.errors"
 local loop = require "rtlua.loop"
-local lfs = require "lfs"
 local system = require "rtlua.system"
 local watcher = require "rtlua.machine.watcher"
 
 local machine = {}
-
-local SALVAGE_GRACE = 10 -- seconds in which what is stopped may write its picture
 
 local methods = {}
 
@@ -43,7 +40,8 @@ function Machine:__tostring() return "the machine " .. self.lease.name end
 
 local function ignore() end
 
-local function stage(self, name, f, ...)
+--- Calls f(...), a stage that its user sees begin and end.
+function methods:stage(name, f, ...)
   local begin = system.now()
   self.on_stage(name)
   local results = table.pack(f(...))
@@ -104,15 +102,15 @@ methods.connection = transport_of
 
 -- ---- Places
 
-local PLACES = [[chmod 711 "$1" && mkdir -p "$1/work" "$1/out" && chmod 755 "$1/work" && chmod 1777 "$1/out"]]
+local PLACES = [[chmod 711 "$1" && mkdir -p "$1/work" "$1/out" && chmod 755 "$1/work" && chmod 777 "$1/out"]]
 
--- Where /work and /out are.
-local function places(self)
-  if self.places then return self.places end
+--- Where /work and /out are: { work, out }.
+function methods:places()
+  if self.where then return self.where end
   local kind = self.driver.transport
   local transport = transport_of(self)
   if kind == "docker" then
-    self.places = { work = "/work", out = "/out" }
+    self.where = { work = "/work", out = "/out" }
   else
     local root = kind == "local" and transport.root or self.lease.work
     if not root then
@@ -120,29 +118,17 @@ local function places(self)
       transport:run { "sh", "-c", PLACES, "sh", root, check = true, timeout = math.max(30, loop.pace(60)) }
       self.lease:note { work = root }
     end
-    self.places = { work = root .. "/work", out = root .. "/out" }
+    self.where = { work = root .. "/work", out = root .. "/out" }
   end
-  return self.places
+  return self.where
 end
 
 --- A path, as scripts name it, on the machine itself.
 function methods:path(path)
-  local where = places(self)
+  local where = self:places()
   local which, rest = path:match "^/(%a+)(.*)$"
   if where[which] and (rest == "" or rest:sub(1, 1) == "/") then return where[which] .. rest end
   return path:sub(1, 1) == "/" and path or where.work .. "/" .. path
-end
-
--- A word of a command that runs outside of a container: /out/a.png, -o/out/a.png, --output=/out/a.png.
-local function local_word(where, word)
-  for name, folder in pairs(where) do
-    local before, rest = word:match("^(%-?%-?[%w-]*=?)/" .. name .. "(.*)$")
-    local is_path = rest and (rest == "" or rest:sub(1, 1) == "/")
-    if is_path and (before == "" or before:match "^%-%w$" or before:match "^%-%-.*=$") then
-      return before .. folder .. rest
-    end
-  end
-  return word
 end
 
 -- ---- Copies
@@ -156,8 +142,8 @@ function methods:copy_to(from, to)
   transport_of(self):put(from, self:path(to))
 end
 
--- On the disk before the machine goes.
-local function fetch(self, from, to)
+--- Copies a file by its path on the machine itself. It is on the disk then, before the machine goes.
+function methods:fetch(from, to)
   transport_of(self):get(from, to)
   require("rtlua.process").run { "sync", to }
 end
@@ -168,7 +154,7 @@ function methods:copy_from(from, to)
     errors.stage("download", errors.USAGE, "two paths are expected, on the machine and here",
       'write machine:copy_from("/out/a.exr", "a.exr")')
   end
-  fetch(self, self:path(from), to)
+  self:fetch(self:path(from), to)
 end
 
 -- ---- Time and money
@@ -203,13 +189,6 @@ function methods:keep(ttl)
   self.kept = true
 end
 
--- The time of this computer's steady clock at which work has to have stopped.
-local function deadline_of(self, timeout)
-  local left = budget.deadline(self.lease) - self.lease:now()
-  if timeout and timeout < left then return system.now() + timeout, "timeout" end
-  return system.now() + left, "end"
-end
-
 -- ---- What it is
 
 --- "new", "running", "off" or "gone", as the provider says.
@@ -227,8 +206,8 @@ function methods:ip()
   return self.lease.address
 end
 
--- Raises where the machine is known to be gone or off.
-local function alive(self)
+--- Raises stage "run" where the machine is known to be gone or off; the error's `gone` is true then.
+function methods:check_alive()
   local fine, record = pcall(self.driver.get, self.driver, self.lease)
   if not fine then
     if errors.is(record) and record.code > 128 then error(record, 0) end
@@ -276,234 +255,13 @@ function methods:has_engine()
   return self.probed
 end
 
--- ---- Commands
+-- ---- Work; see work.lua
 
--- A command's job: in a container where `image` is given and the machine is none itself, else on the machine.
-local function start(self, spec)
-  local jobs = require "rtlua.machine.job"
-  local kind = self.driver.transport
-  local where = places(self)
-  if spec.image and kind == "ssh" then
-    return require("rtlua.machine.container").start(self, where, spec)
-  elseif spec.image and spec.image ~= "rtlua" and spec.image ~= self.lease.image then
-    errors.stage("run", errors.USAGE, ("the driver %s runs no other image than its own, not '%s'"):format(kind,
-      spec.image), kind == "docker" and "name it at cloud.provision { image = … }" or "use --driver docker")
-  end
-  local command = { env = spec.env, cwd = spec.cwd and self:path(spec.cwd) or where.work }
-  for i, word in ipairs(spec.command) do command[i] = local_word(where, tostring(word)) end
-  return jobs.start(transport_of(self), command, { detached = kind ~= "local" })
+for _, name in ipairs { "run", "render", "logs", "salvage" } do
+  methods[name] = function(self, ...) return require("rtlua.machine.work")[name](self, ...) end
 end
 
--- Fetches what a job that did not end well has made, as far as that goes.
-local function salvage(self, outputs)
-  for _, output in ipairs(outputs) do
-    print(pcall(function()
-      if output["local"] ~= "-" and transport_of(self):sha256(output.remote) then
-        fetch(self, output.remote, output["local"])
-        self.on_line(("%s: what had been rendered was kept"):format(output["local"]))
-      end
-    end))
-  end
-end
-
--- A lease's job, for whoever has to fetch what it makes when this process cannot any more.
-local function note_job(self, running, outputs)
-  if not running.folder and not running.id then return end
-  local noted = { folder = running.folder, container = running.id, outputs = {} }
-  for _, output in ipairs(outputs) do
-    local path = output["local"]
-    if path ~= "-" then
-      if path:sub(1, 1) ~= "/" then path = lfs.currentdir() .. "/" .. path end
-      table.insert(noted.outputs, { remote = output.remote, ["local"] = path })
-    end
-  end
-  self.lease:note { job = noted }
-end
-
--- What has ended needs no fetching; its output can still be read.
-local function note_end(self, running)
-  if running.folder then
-    self.lease:note { job = { folder = running.folder } }
-  elseif running.id then
-    self.lease:note { job = false }
-  end
-end
-
-local function raise_failure(self, spec, result, message, last)
-  local name = spec.command[1]
-  if message == "late" then
-    if result == "timeout" then
-      errors.stage("run", errors.TRY_AGAIN, ("%s took longer than %g s"):format(name, spec.timeout),
-        "allow it more time")
-    end
-    errors.stage("run", errors.TRY_AGAIN, ("%s was stopped, before the machine's end at %s"):format(name,
-      budget.moment(budget.ends(self.lease), self.lease:now())), "give a longer ttl, or a higher max_cost")
-  end
-  -- What rtlua says there, it would say here.
-  local own = spec.is_render and result.code >= 64 and result.code < 128 and last:match "^rtlua: (.*)$"
-  if own then errors.stage("run", result.code, own) end
-  local how = result.signal and "was ended by SIG" .. result.signal or ("ended with %d"):format(result.code)
-  local short = result.out_of_memory or result.signal == "KILL"
-  errors.stage("run", errors.UNAVAILABLE, ("%s %s%s"):format(name, how, last ~= "" and ": " .. last or ""),
-    short and "it may have run out of memory: take a larger size" or "see what it printed")
-end
-
--- Runs a command to its end: its result. outputs, { remote, local }, are fetched where it fails, as far as they are
--- there.
-local function execute(self, spec, outputs)
-  if self.driver.billed then watcher.ensure(self.lease) end
-  local last = ""
-  local running <close> = start(self, spec)
-  note_job(self, running, outputs)
-  local guard <close> = setmetatable({}, { -- luacheck: ignore
-    __close = function(_, problem)
-      if problem == nil or type(problem) == "table" and problem.gone then return end
-      loop.shield(function()
-        io.stderr:write("STOP ", tostring(select(2, pcall(running.stop, running, SALVAGE_GRACE))), "\n")
-        salvage(self, outputs)
-      end)
-    end,
-  })
-  local deadline, limit = deadline_of(self, spec.timeout)
-  local result, message, code = running:follow {
-    deadline = deadline, alive = function() alive(self) end,
-    on_log = function(line, stream)
-      if stream == "stderr" and line:find "%S" then last = line end
-      if spec.on_log then spec.on_log(line, stream) end
-    end,
-  }
-  if not result and message == "late" then raise_failure(self, spec, limit, message) end
-  if not result then
-    alive(self)
-    errors.stage("run", code, message, "see whether the machine runs")
-  end
-  if result.code ~= 0 and spec.check ~= false then raise_failure(self, spec, result, nil, last) end
-  note_end(self, running)
-  return result
-end
-
-local RUN_FIELDS = {
-  image = "string", command = "table", upload = "table", on_log = "function", env = "table", check = "boolean",
-  timeout = "number", cwd = "string",
-}
-
---- Runs a command on the machine: { code, signal, seconds }. Fields: command, a list; image, in whose container it runs
---- ("rtlua" is built of this rtlua's sources where it is missing); upload, { ["path here"] = "path there" };
---- on_log(line, stream); env; cwd; timeout, seconds; check = false: a command that fails raises nothing. Raises stage
---- "run".
-function methods:run(fields)
-  if type(fields) ~= "table" or type(fields.command) ~= "table" or #fields.command == 0 then
-    errors.stage("run", errors.USAGE, "a command is expected", 'write machine:run { command = { "uname", "-a" } }')
-  end
-  for key, value in pairs(fields) do
-    if not RUN_FIELDS[key] or type(value) ~= RUN_FIELDS[key] then
-      errors.stage("run", errors.USAGE, ("machine:run: field '%s' is %s"):format(tostring(key),
-        RUN_FIELDS[key] and "expected to be a " .. RUN_FIELDS[key] or "unknown"), "see docs/machines.md")
-    end
-  end
-  local paths = {}
-  for path in pairs(fields.upload or {}) do paths[#paths + 1] = path end
-  table.sort(paths)
-  for _, path in ipairs(paths) do self:copy_to(path, fields.upload[path]) end
-  return execute(self, fields, {})
-end
-
--- ---- Renders
-
--- The picture's files, on the machine and here.
-local function outputs_of(wanted, scene, where)
-  local list = {}
-  if type(wanted) == "string" then wanted = { wanted } end
-  wanted = wanted or { (scene:match "[^/]*$":gsub("%.lua$", "")) .. ".png" }
-  local run = require("rtlua.files").random_name(6)
-  for i, path in ipairs(wanted) do
-    local name = path == "-" and "stdout.png" or path:match "[^/]*$"
-    list[i] = { name = ("%s-%d-%s"):format(run, i, name), ["local"] = path }
-    list[i].remote = where.out .. "/" .. list[i].name
-  end
-  return list
-end
-
--- Fetches a picture; "-" is standard output.
-local function fetch_output(self, output)
-  if output["local"] ~= "-" then return fetch(self, output.remote, output["local"]) end
-  local files = require "rtlua.files"
-  local dir <close> = assert(files.temporary())
-  fetch(self, output.remote, dir.path .. "/picture")
-  require("rtlua.output").write(assert(files.read(dir.path .. "/picture")))
-end
-
-local function upload_bundle(self, bundle, folder)
-  if self.driver.transport == "local" then return bundle:write(folder) end
-  local dir <close> = assert(require("rtlua.files").temporary())
-  bundle:write(dir.path)
-  transport_of(self):put(dir.path, folder)
-end
-
---- Renders a scene on the machine, with the files that it depends on, and fetches the pictures. options: render options
---- by their names (spp, size, …); output, a path or a list of them (SCENE.png); params, asset_path and trust, as
---- bundle.make has them, or bundle, one that was made; on_event(event), what rtlua render --json prints; on_log(line,
---- stream), all else; image; timeout. Returns the result. Raises stages "upload", "run" and "download".
-function methods:render(scene, options)
-  options = options or {}
-  local words = require "rtlua.machine.options"
-  local given = words.read_render(options)
-  local bundle = options.bundle or require("rtlua.machine.bundle").make(scene, options)
-  words.check_crop(bundle, given)
-  local where = places(self)
-  local outputs = outputs_of(options.output, scene, where)
-  local name = "render-" .. require("rtlua.files").random_name(6)
-  stage(self, "upload", upload_bundle, self, bundle, where.work .. "/" .. name)
-
-  local command = { "rtlua", "render", bundle.file, "--json" }
-  for _, word in ipairs(bundle.words) do command[#command + 1] = word end
-  for _, word in ipairs(words.words(given)) do command[#command + 1] = word end
-  for _, output in ipairs(outputs) do command[#command + 1] = "-o/out/" .. output.name end
-  local decode = require("cjson.safe").decode
-  local result = stage(self, "run", execute, self, {
-    command = command, image = options.image or self:has_engine() and "rtlua" or nil, cwd = "/work/" .. name,
-    timeout = options.timeout, is_render = true,
-    on_log = function(line, stream)
-      local event = stream == "stdout" and decode(line)
-      if type(event) == "table" then
-        if options.on_event then options.on_event(event) end
-      elseif options.on_log then
-        options.on_log(line, stream)
-      end
-    end,
-  }, outputs)
-  stage(self, "download", function()
-    for _, output in ipairs(outputs) do fetch_output(self, output) end
-  end)
-  return result
-end
-
--- ---- For other processes
-
---- Follows what runs on the machine, or hands over what it printed: on_log(line, stream); follow = false does not wait.
---- Returns its result; nil, message, code where it still runs. Raises stage "run" where nothing does.
-function methods:logs(on_log, follow)
-  local jobs = require "rtlua.machine.job"
-  local noted = self.lease.job
-  local found = noted and jobs.attach(transport_of(self), noted, function() return self:engine() end)
-  if not found then
-    errors.stage("run", errors.UNAVAILABLE, ("nothing was started on %s whose output can be read"):format(
-      self.lease.name), "see rtlua machine ls")
-  end
-  return found:follow { on_log = on_log, follow = follow, alive = function() alive(self) end }
-end
-
---- Stops a lease's job, so that it writes what it has, and fetches that: a machine's last minute.
-function methods:salvage(noted)
-  local jobs = require "rtlua.machine.job"
-  local found = noted and jobs.attach(transport_of(self), noted, function() return self:engine() end)
-  if not found then return end
-  pcall(found.stop, found, SALVAGE_GRACE)
-  salvage(self, noted.outputs or {})
-  if noted.container then pcall(function() self:engine():remove(noted.container) end) end
-end
-
---- docker compose on the machine; see rtlua.machine.compose.
+--- docker compose on the machine; see compose.lua.
 function methods:compose(options) return require("rtlua.machine.compose").run(self, options) end
 
 -- ---- The end
@@ -537,7 +295,10 @@ local function finish(self, answered)
   if lease.unanswered then require("rtlua.machine.finish").twins(lease, self.driver, "came twice") end
   self.driver:destroy(lease)
   self.ended = lease:now()
-  if lease.price_hour then self.on_line("spent " .. budget.money(self:cost())) end
+  if lease.price_hour then
+    self.on_line("spent " .. budget.money(self:cost()))
+    if self.on_spent then self.on_spent(self:cost()) end
+  end
   lease:spent(self.ended, "script")
 end
 
@@ -546,7 +307,7 @@ end
 function methods:destroy(answered)
   if self.over then return end
   local left <close> = setmetatable({}, { __close = function() leave(self) end }) -- luacheck: ignore
-  loop.shield(stage, self, "destroy", finish, self, answered)
+  loop.shield(self.stage, self, "destroy", finish, self, answered)
 end
 
 -- A failure of the end, beside the one that led to it.

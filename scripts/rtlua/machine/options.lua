@@ -136,6 +136,8 @@ function options.parse(name, summary, arguments)
     name = name, summary = summary, arguments = { "SCENE.lua" }, options = join(fields, cli.load_options),
   }, arguments, true)
   if parsed.help then return parsed end
+  -- It is the render's, and not the script's, which has a machine to end.
+  if parsed.options.time_limit then require("rtlua.core.guard").lift() end
   local given = parsed.options
   local all = {
     scene = parsed.arguments[1], machine = pick(given, options.machine), render = pick(given, render_options.fields),
@@ -163,7 +165,7 @@ local function word(field, value)
 end
 
 -- What a command on a machine does not get: where its pictures go and how it reports is ours.
-local OURS = { output = true, quiet = true, json = true }
+local OURS = { output = true, quiet = true, json = true, checkpoint = true, resume = true }
 
 --- Render options, checked, as words for rtlua render on a machine.
 function options.words(given)
@@ -184,7 +186,7 @@ end
 -- What machine:render has besides render options.
 local BESIDES = {
   output = true, params = true, asset_path = true, trust = true, bundle = true, on_event = true, on_log = true,
-  image = true, timeout = true,
+  image = true, timeout = true, checkpoint = true, resume = true,
 }
 
 --- The render options of machine:render's table, checked. Raises 64.

@@ -162,17 +162,36 @@ local function prepare(plan, lease)
   })
 end
 
+-- What a plan has left for one machine: seconds and dollars. Another one after the first has to do with the rest.
+local function left_of(plan, clock)
+  local money = plan.want.max_cost and plan.want.max_cost / plan.want.count
+  if not plan.ends then return plan.budget.ttl, money end
+  local ttl = plan.ends - clock
+  money = money and money - (plan.spent or 0)
+  local enough = not money or budget.longest({
+    price_hour = plan.price_hour, minimum = plan.valid.minimum, extras_hour = plan.valid.extras_hour,
+  }, money) > 2 * budget.RESERVE
+  if ttl < 2 * budget.RESERVE or not enough then
+    errors.stage("check", errors.TRY_AGAIN, "too little is left for another machine",
+      "give a longer ttl, or a higher max_cost")
+  end
+  return ttl, money
+end
+
 -- One machine of a plan. Whatever goes wrong from the intent on ends it.
 local function create_one(plan)
   local want, driver, valid = plan.want, plan.driver, plan.valid
+  local clock = plan.checked.now + (system.now() - plan.since)
+  local ttl, max_cost = left_of(plan, clock)
   local lease = leases.new {
     driver = driver.name, account = plan.checked.account, endpoint = plan.checked.endpoint, kind = want.kind,
-    ttl = plan.budget.ttl, clock = plan.checked.now + (system.now() - plan.since), name = want.name,
+    ttl = ttl, clock = clock, name = want.name,
     region = valid.region, size = valid.size.slug, image = valid.image, host = want.host, price_hour = plan.price_hour,
-    extras_hour = valid.extras_hour, minimum = valid.minimum, max_cost = want.max_cost and want.max_cost / want.count,
+    extras_hour = valid.extras_hour, minimum = valid.minimum, max_cost = max_cost,
     transport = driver.transport, engine = plan.engine,
   }
   local machine = machines.own(lease, driver, want)
+  function machine.on_spent(dollars) plan.spent = (plan.spent or 0) + dollars end
   local guard <close> = setmetatable({}, { -- luacheck: ignore
     __close = function(_, problem)
       if problem ~= nil then machine:abandon(problem) end
@@ -194,10 +213,17 @@ end
 --- failure, after all have been ended.
 function provision.create(plan)
   provision.settle(plan.want.on_line)
-  if plan.want.count == 1 then return create_one(plan) end
+  if plan.want.count == 1 then
+    local machine = create_one(plan)
+    plan.ends = plan.ends or machine.lease.expires
+    return machine
+  end
   local tasks, list, failure = {}, {}, nil
   for i = 1, plan.want.count do
-    tasks[i] = function() list[#list + 1] = create_one(plan) end
+    tasks[i] = function()
+      local machine = create_one(plan)
+      list[#list + 1] = machine
+    end
   end
   local guard <close> = setmetatable({}, { -- luacheck: ignore
     __close = function(_, problem)

@@ -58,8 +58,9 @@ function shows.new(options)
     elseif event.event == "done" and begun then
       local p, crop = event.progress, begun.crop
       local area = (crop[3] - crop[1]) * (crop[4] - crop[2])
-      say(("%dx%d, %.4g spp in %s"):format(crop[3] - crop[1], crop[4] - crop[2], p.samples / area,
-        progress.duration(p.seconds)))
+      local note = event.reason == "time" and ", stopped by its time limit" or ""
+      say(("%dx%d, %.4g spp in %s%s"):format(crop[3] - crop[1], crop[4] - crop[2], p.samples / area,
+        progress.duration(p.seconds), note))
     end
   end
 

@@ -283,8 +283,7 @@ function watcher.main(name, fd, token)
     return
   end
   -- Where it cannot be written, the folder went right now, or its script hears nothing and creates nothing.
-  local standing = io.open(lease:path() .. STANDING, "w")
-  if not standing or not standing:write(token) or not standing:close() then return end
+  if not files.write(lease:path() .. STANDING, token) then return end
   while true do
     -- A journal that cannot be read or written for a while ends no watcher.
     local fine, why = pcall(self.wait, self)

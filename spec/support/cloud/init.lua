@@ -25,7 +25,6 @@ local cloud = {}
 
 -- With real machines the first start makes their image.
 local SECONDS_TO_START, SECONDS_TO_START_REAL, SECONDS_TO_ANSWER = 20, 600, 120
-local SECRET_KEY = "rtluadoublesecretkeyrtluadoublesecretkey"
 
 local Double = {}
 Double.__index = Double
@@ -44,13 +43,12 @@ function cloud.start(options)
   local dir = folder.new()
   local double = setmetatable({
     dir = dir, folder = dir.path, ledger_path = dir.path .. "/ledger", access_key = "AKIADOUBLE0000000000",
-    secret_key = SECRET_KEY,
   }, Double)
   local random <close> = assert(io.open("/dev/urandom", "rb"))
   local function token()
     return "dop_v1_" .. random:read(32):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
   end
-  double.token, double.read_token = token(), token()
+  double.token, double.read_token, double.secret_key = token(), token(), token():sub(-40)
   local pace = options.pace or tonumber(os.getenv "RTLUA_PACE") or (options.real and 1 or 0.01)
   local given = { ledger = double.ledger_path, token = double.token, read_token = double.read_token, pace = pace,
     access_key = double.access_key, secret_key = double.secret_key }

@@ -19,6 +19,7 @@ local system = require "rtlua.system"
 local transports_ssh = {}
 
 local ATTEMPTS = 3 -- of a copy whose connection was lost
+local ROOM = 65536 -- bytes: a disk with less is full
 local PAUSE = 2 -- seconds between them
 
 local Transport = { __name = "rtlua.machine.transports.ssh" }
@@ -76,7 +77,8 @@ local function persist(stage, what, remedy, attempt)
     if done then return end
     if code ~= errors.TRY_AGAIN then break end
   end
-  errors.stage(stage, code, what .. ": " .. message, remedy)
+  errors.stage(stage, code, what .. ": " .. message,
+    code == errors.CANT_WRITE and "free some space, or write to another folder" or remedy)
 end
 
 local PUT = [[[ ! -d "$1" ] || { echo "is a folder there" >&2; exit 1; }
@@ -123,6 +125,15 @@ end
 local GET = [[[ -f "$1" ] || exit 66
 exec 4<"$1" && cat <&4 && sha256sum </proc/self/fd/4 >&2]]
 
+-- Why there is no room for more behind a file of ours, or nil: ssh does not tell that it could not write.
+local function full(path)
+  local file <close>, message = io.open(path, "ab")
+  if not file then return message end
+  local fine, reason = file:write(("\0"):rep(ROOM))
+  if fine then fine, reason = file:flush() end
+  return not fine and reason or nil
+end
+
 local function get_file(self, from, to)
   local temporary = ("%s.rtlua-%s"):format(to, files.random_name(6))
   local removed <close> = setmetatable({}, { __close = function() os.remove(temporary) end }) -- luacheck: ignore
@@ -135,7 +146,11 @@ local function get_file(self, from, to)
   if result.code ~= 0 then return nil, last_line(result.stderr), errors.UNAVAILABLE end
   local hash, message, code = files.sha256(temporary)
   if not hash then return nil, message, code end
-  if last_line(result.stderr):match "^%x+" ~= hash then return nil, "arrived damaged", errors.TRY_AGAIN end
+  if last_line(result.stderr):match "^%x+" ~= hash then
+    local reason = full(temporary)
+    if reason then return nil, ("%s: %s"):format(to, reason), errors.CANT_WRITE end
+    return nil, "arrived damaged", errors.TRY_AGAIN
+  end
   local moved, reason = os.rename(temporary, to)
   if not moved then return nil, reason, errors.CANT_WRITE end
   return true

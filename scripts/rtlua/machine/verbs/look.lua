@@ -259,7 +259,10 @@ look.verbs = {
     },
     summary = 'Prints what points the docker command at it: eval "$(rtlua machine env NAME)".',
   },
-  { "inspect", arguments = { "NAME" }, options = { JSON }, run = inspect, summary = "All that is known of it, as JSON." },
+  {
+    "inspect", arguments = { "NAME" }, options = { JSON }, run = inspect,
+    summary = "All that is known of it, as JSON.",
+  },
   { "active", arguments = {}, options = { JSON }, run = active, summary = "The machine that docker is pointed at." },
   { "url", arguments = { "NAME" }, options = { JSON }, run = url, summary = "Its Docker Engine's address." },
   {
