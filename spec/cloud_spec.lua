@@ -107,6 +107,24 @@ describe("a machine on this computer #life", function()
       "^69 run nothing was started on rtlua%-%w+ whose output can be read$",
     } do assert.matches(pattern, lines[i]) end
   end)
+  it("runs docker compose in the folder of its file, as far as that travels", function()
+    lfs.mkdir(dir.path .. "/bin")
+    lfs.mkdir(dir.path .. "/project")
+    dir:write("bin/docker", '#!/bin/sh\necho "$@" NAME=$NAME; ls; test "$2" = version || echo done >/dev/stderr\n')
+    os.execute("chmod +x " .. dir.path .. "/bin/docker")
+    dir:write("project/my.yaml", "services: {}\n")
+    dir:write("project/needed", "")
+    dir:write("project/secret", "")
+    dir:write("project/.dockerignore", "secret\n*.yaml\n")
+    local lines = script([[
+      local machine <close> = cloud.provision {}
+      local result = machine:compose { file = "project/my.yaml", env = { NAME = "x" },
+        on_log = function(line, stream) print(stream, line) end }
+      print(result.code) ]], { env = { PATH = dir.path .. "/bin:" .. os.getenv "PATH" } })
+    table.sort(lines)
+    assert.same({ "0", "stderr\tdone", "stdout\tcompose --file my.yaml up --build NAME=x", "stdout\tmy.yaml",
+      "stdout\tneeded" }, lines)
+  end)
   it("renders what a direct render does, and shows how it goes", function()
     local lines = script [[
       local machine <close> = cloud.provision {}

@@ -342,6 +342,8 @@ end)
 describe("rtlua machine with a Docker Engine #real", function()
   it("points the docker command at a machine, and takes that back", function()
     local dockerd = require "spec.support.dockerd"
+    local missing = dockerd.missing()
+    if missing then return pending(missing) end
     local server <close> = dockerd.start()
     local folder <close> = require("spec.support.folder").new()
     local env = { RTLUA_STATE = folder.path .. "/state", DOCKER_HOST = "unix://" .. server.socket, HOME = folder.path }
@@ -354,8 +356,7 @@ export RTLUA_MACHINE_NAME='%s'
     assert.equal(("-H unix://%s\n"):format(server.socket), machine("config", "k").stdout)
     assert.equal(64, machine("active").code)
     for _, form in ipairs { 'eval "$(./rtlua machine env k)"', "eval $(./rtlua machine env k)" } do
-      local result = run.program("sh", { "-c", form .. [[
-
+      local result = run.program("sh", { "-c", form .. "\n" .. [[
         ./rtlua machine active; echo "$RTLUA_MACHINE_NAME"
         eval "$(./rtlua machine env --unset)"; echo "${DOCKER_HOST-none}"]] }, { env = env })
       assert.equal(("k\n%s\nnone\n"):format(name), result.stdout, result.stderr)

@@ -248,7 +248,7 @@ end
 --- Does it have one? A host that exists may.
 function methods:has_engine()
   if self.driver.transport ~= "ssh" then return false end
-  if self.lease.engine then return true end
+  if self.lease.engine then return self.lease.engine ~= "none" end
   if self.probed == nil then
     self.probed = require("rtlua.machine.readiness").engine_answers(transport_of(self)) == true
   end

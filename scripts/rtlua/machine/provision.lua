@@ -187,8 +187,8 @@ local function create_one(plan)
     driver = driver.name, account = plan.checked.account, endpoint = plan.checked.endpoint, kind = want.kind,
     ttl = ttl, clock = clock, name = want.name,
     region = valid.region, size = valid.size.slug, image = valid.image, host = want.host, price_hour = plan.price_hour,
-    extras_hour = valid.extras_hour, minimum = valid.minimum, max_cost = max_cost,
-    transport = driver.transport, engine = plan.engine,
+    extras_hour = valid.extras_hour, minimum = valid.minimum, max_cost = max_cost, transport = driver.transport,
+    engine = want.engine == "none" and "none" or plan.engine,
   }
   local machine = machines.own(lease, driver, want)
   function machine.on_spent(dollars) plan.spent = (plan.spent or 0) + dollars end

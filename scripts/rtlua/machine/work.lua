@@ -62,6 +62,7 @@ local function salvage(machine, outputs)
       if output["local"] ~= "-" and machine:connection():sha256(output.remote) then
         machine:fetch(output.remote, output["local"])
         machine.on_line(("%s: what had been rendered was kept"):format(output["local"]))
+        if output.own then machine.on_line(("--checkpoint %s --resume goes on"):format(output["local"])) end
       end
     end)
   end
