@@ -17,9 +17,10 @@ local keys = {}
 local LIMIT = 30 -- seconds for one key, on a machine that is busy
 
 local function keygen(arguments)
-  table.insert(arguments, 1, "ssh-keygen")
-  arguments.timeout = math.max(LIMIT, loop.pace(LIMIT))
-  local result, message, code = process.run(arguments)
+  -- Else everybody could read a public part, and with it the machine's name.
+  local command = { "sh", "-c", 'umask 077; exec ssh-keygen "$@"', "ssh-keygen", table.unpack(arguments) }
+  command.timeout = math.max(LIMIT, loop.pace(LIMIT))
+  local result, message, code = process.run(command)
   if not result then
     errors.stage("create", code, message, "install the package openssh-client")
   elseif result.code ~= 0 then
@@ -40,9 +41,7 @@ local function pair(path, comment)
     os.remove(path) -- half made: its public part was never read
     keygen { "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path }
   end
-  local public = must(files.read(path .. ".pub"))
-  must(files.write(path .. ".pub", public)) -- which ssh-keygen lets everybody read
-  return (public:gsub("%s+$", ""))
+  return (must(files.read(path .. ".pub")):gsub("%s+$", ""))
 end
 
 --- The fingerprints of a public key's file: md5 as DigitalOcean writes it ("aa:bb:…"), sha256 as OpenSSH ("SHA256:…").
