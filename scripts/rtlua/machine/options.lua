@@ -60,6 +60,7 @@ options.machine = {
   },
   dollars("max_cost", "The most that it may cost; work stops before, and it is destroyed."),
   dollars("max_price", "The most that an hour may cost."),
+  dollars("price_hour", "What an hour costs, where the provider does not say it (ec2's rarer sizes, a host of ssh)."),
 }
 
 --- What scripts/cloud.lua has besides.
@@ -82,7 +83,6 @@ local provision = {
       doc = "The stage that is waited for; the last that the machine has when absent.",
     },
     { "kind", type = "enum", values = { "script", "time" }, default = "script", doc = "What its lease belongs to." },
-    { "price_hour", type = "number", min = 0, doc = "Dollars an hour, of a host that the driver ssh is given." },
     { "private_range", type = "string", doc = "Addresses from which all ports are open." },
     { "count", type = "integer", min = 1, max = 1000, default = 1, doc = "Machines of a pool, which max_cost is for." },
     { "dry_run", type = "boolean", doc = "Returns nil and the plan." },
