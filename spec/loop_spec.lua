@@ -121,6 +121,8 @@ describe("a signal", function()
           function() local b <close> = cleaning "second"; note "up"; %s end,
         }]]):format(text)) }, { signal = "INT", ready = true, after = 0.3 })
       assert.equal(130, result.code, result.stderr)
+      -- TSan holds signals back from code that makes no system calls: there the watchdog ends the process.
+      if text == "while true do end" and os.getenv "RTLUA_SPEC_TSAN" then return end
       for _, word in ipairs { "first", "second", text:find "slowly" and "slowly" or "up" } do
         assert.matches(word .. "\n", result.stdout, 1, true)
       end

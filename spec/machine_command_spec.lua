@@ -326,6 +326,8 @@ describe("rtlua machine on this computer", function()
     assert.equal("text", folder:read "back")
     assert.equal(0, machine({ "scp", "-r", "l:sub", folder.path .. "/tree" }).code)
     assert.equal("text", folder:read "tree/file")
+    assert.equal(0, machine({ "scp", "-r", "l:.", folder.path .. "/all" }).code)
+    assert.equal("sub\n", process.run({ "ls", "-A", folder.path .. "/all" }).stdout)
     assert.equal(66, machine({ "scp", "l:none", folder.path .. "/back" }).code)
     assert.equal(66, machine({ "scp", folder.path .. "/none", "l:" }).code)
     for _, verb in ipairs { "env", "url", "config", "bake", "stop" } do

@@ -1,6 +1,7 @@
 -- Verbs of `rtlua machine` that reach into a machine, with machines that boot: a command by SSH, copies, the engine's
 -- socket that env names, the log of a job that runs, and a container as machine.
 
+local cjson = require "cjson"
 local cloud = require "spec.support.cloud"
 local dockerd = require "spec.support.dockerd"
 local machines = require "spec.support.cloud.machines"
@@ -29,7 +30,7 @@ describe("rtlua machine with a machine that boots #real", function()
   local double, machine, works
 
   setup(function()
-    double = cloud.start { real = true, images = "base" }
+    double = cloud.start { real = true, images = "rtlua" }
     machine, works = commands(double.env)
     works { "create", "box", "--driver", "digitalocean", "--size", "c-2", "--region", "sfo3", "--image", "docker-20-04",
       "--engine", "image" }
@@ -44,6 +45,14 @@ describe("rtlua machine with a machine that boots #real", function()
     assert.same({ code = 7, stdout = "a  'b $x\n", stderr = "e\n" }, result)
     assert.equal("5\n", works { "ssh", "box", "--", "echo $((2 + 3))" })
     assert.equal("x\0y", works({ "ssh", "box", "cat" }, "x\0y"))
+  end)
+
+  it("bakes a snapshot that has the image, and lists what it costs", function()
+    local image = cjson.decode(works { "bake", "box", "--name", "baked", "--json" })
+    assert.same({ 1, "baked", false }, { image.schema, image.name, image.public })
+    assert.matches("rtlua:", works { "ssh", "box", "docker", "images", "--format", "{{.Repository}}:{{.Tag}}" })
+    local listed = works { "images", "--driver", "digitalocean" }
+    assert.matches(("\n%d +baked +yes +%%$%%d"):format(image.id), listed)
   end)
 
   it("copies files and folders, both ways", function()

@@ -1,6 +1,7 @@
 /* A Lua interpreter for sanitizer builds: a sanitizer's run time has to be in the process before rtlua.so is, and when it is
  * preloaded into the installed lua5.4 it is in every shell that a spec runs as well, which TSan's does not survive.
- * Understands `lua5.4 -e CHUNK` and `lua5.4 SCRIPT [ARGS]`, with lua.c's `arg`, messages and exit codes. */
+ * Understands `lua5.4 -e CHUNK [NAME ARGS]`, whose chunk has to exit where there is a name, and `lua5.4 SCRIPT [ARGS]`,
+ * with lua.c's `arg`, messages and exit codes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,8 @@ static int run(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
   luaL_openlibs(L);
-  int is_chunk = argc == 3 && strcmp(argv[1], "-e") == 0;
-  int script = is_chunk ? argc : 1;
+  int is_chunk = argc >= 3 && strcmp(argv[1], "-e") == 0;
+  int script = is_chunk ? 3 : 1;
   lua_createtable(L, argc, 0);
   for (int i = 0; i < argc; i++) {
     lua_pushstring(L, argv[i]);
@@ -30,7 +31,7 @@ static int run(lua_State *L) {
   lua_pushcfunction(L, traceback);
   int handler = lua_gettop(L);
   int status = is_chunk ? luaL_loadbuffer(L, argv[2], strlen(argv[2]), "=(command line)") : luaL_loadfile(L, argv[1]);
-  for (int i = script + 1; i < argc; i++) lua_pushstring(L, argv[i]);
+  for (int i = script + 1; i < argc && !is_chunk; i++) lua_pushstring(L, argv[i]);
   if (status == LUA_OK) status = lua_pcall(L, is_chunk ? 0 : argc - 2, 0, handler);
   if (status != LUA_OK) fprintf(stderr, "%s: %s\n", argv[0], lua_tostring(L, -1));
   lua_pushboolean(L, status == LUA_OK);

@@ -168,12 +168,19 @@ function methods:extend(duration)
   lease:refresh()
   local expires = math.ceil(lease.expires + budget.duration(duration, "extend"))
   budget.check_extension(lease, expires)
+  local before = lease.expires
   self.driver:extend(lease, expires)
+  lease:extend(expires)
   if self.driver.ends_itself then
     local path = require("rtlua.machine.user_data").EXPIRES
-    transport_of(self):run { "sh", "-c", 'echo "$2" >"$1"', "sh", path, tostring(expires), check = true }
+    local result, message = transport_of(self):run {
+      "sh", "-c", 'echo "$2" >"$1"', "sh", path, tostring(expires), timeout = math.max(30, loop.pace(60)),
+    }
+    if not result or result.code ~= 0 then
+      errors.stage("ssh", errors.TRY_AGAIN, ("%s ends itself at %s all the same: %s"):format(lease.name,
+        budget.moment(before, lease:now()), message or "its timer cannot be written"), "extend it again")
+    end
   end
-  lease:extend(expires)
   return expires
 end
 

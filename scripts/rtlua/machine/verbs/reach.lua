@@ -64,19 +64,23 @@ local function place(text)
   return nil, text
 end
 
--- A folder comes as a tar, which is packed there.
+-- A folder comes as a tar, which is packed there, perhaps in a folder of what is packed.
 local function fetch_folder(machine, from, to)
-  local transport = machine:connection()
-  local there, here <close> = transport:folder(), assert(files.temporary())
-  local packed = transport:run { "tar", "-c", "-f", there .. "/folder.tar", "-C", from, ".", timeout = 3600 }
+  local transport, here <close> = machine:connection(), assert(files.temporary())
+  local there = transport:folder()
+  local guard <close> = setmetatable({}, { -- luacheck: ignore
+    __close = function() transport:run { "rm", "-rf", there, timeout = 60 } end,
+  })
+  local packed = transport:run {
+    "tar", "-c", "-f", there .. "/folder.tar", "--exclude=./" .. there:match "[^/]*$", "-C", from, ".", timeout = 3600,
+  }
   if not packed or packed.code ~= 0 then
     errors.stage("download", errors.UNAVAILABLE, ("%s: cannot be packed"):format(from), "check the path")
   end
   transport:get(there .. "/folder.tar", here.path .. "/folder.tar")
-  local made, message, code = files.mkdir(to)
-  if not made then errors.stage("download", code, message) end
+  local done, message, code = files.mkdir(to)
+  if not done then errors.stage("download", code, message) end
   process.run { "tar", "-x", "-f", here.path .. "/folder.tar", "-C", to, "--no-same-owner", check = true }
-  transport:run { "rm", "-rf", there, timeout = 60 }
 end
 
 local function scp(parsed)
