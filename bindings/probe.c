@@ -5,7 +5,6 @@
 
 #include "base/elementary.h"
 #include "base/fixed.h"
-#include "base/sha256.h"
 #include "bind.h"
 #include "render/filter.h"
 #include "render/sampler.h"
@@ -207,18 +206,6 @@ static int l_fixed_mean(lua_State *L) {
   return 2;
 }
 
-static int l_sha256(lua_State *L) {
-  size_t n;
-  const char *data = luaL_checklstring(L, 1, &n);
-  rt_sha256 sha;
-  char hex[65];
-  rt_sha256_init(&sha);
-  rt_sha256_add(&sha, data, n);
-  rt_sha256_hex(&sha, hex);
-  lua_pushstring(L, hex);
-  return 1;
-}
-
 /* single(name, x[, y]): the float functions of base/elementary.h; sincos_turn gives two numbers */
 static int l_single(lua_State *L) {
   static const char *const names[] = {"sin", "cos", "acos", "exp", "log", "atan2", "pow", "sincos_turn", NULL};
@@ -259,7 +246,6 @@ RTL_OPEN luaopen_rtlua_core_probe(lua_State *L) {
                                        {"light_sample", l_light_sample},
                                        {"light_pdf", l_light_pdf},
                                        {"fixed_mean", l_fixed_mean},
-                                       {"sha256", l_sha256},
                                        {"single", l_single},
                                        {NULL, NULL}};
   rtl_class(L, BSDF, bsdf, none);
