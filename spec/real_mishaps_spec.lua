@@ -91,6 +91,22 @@ local function cases()
       want = "ttl = 28", code = TRY_AGAIN, says = "run: rtlua was stopped, before the machine's end",
       check = kept "part\n",
     }),
+    rendering("its time is over while an image is made", {
+      want = "ttl = 28", code = TRY_AGAIN, says = "image: making the image rtlua was stopped, before the machine's end",
+      first = [[
+        machine.its_engine = { -- one that is slow
+          has = function() end, close = function() end, build = function() loop.sleep(100) end,
+        }
+        machine:run { image = "rtlua", command = { "rtlua" } }]],
+      check = kept(nil),
+    }),
+    rendering("its time is over while a file goes there", {
+      want = "ttl = 28", code = TRY_AGAIN, says = "upload: copying .* was stopped, before the machine's end",
+      first = [[
+        machine:run { command = { "sh", "-c", "printf '#!/bin/sh\\nsleep 100\\n' >/usr/local/bin/sha256sum" } }
+        machine:run { command = { "chmod", "755", "/usr/local/bin/sha256sum" } }]],
+      check = kept(nil),
+    }),
     rendering("the script is killed: its watcher fetches the part", {
       at = "rendering", does = "KILL", code = "KILL", check = kept "part\n",
     }),
@@ -150,7 +166,10 @@ local function cases()
   stopped("stage: cloud%-init", "cloud-init", "TERM", 143, { driver = "ec2" })
   stopped("stage: upload", "upload", "HUP", 129, {})
   stopped("stage: download", "download", "INT", 130, { renderer = "truncate -s 256M $out" })
-  stopped("stage: destroy", "destroy", "TERM", 143, { renderer = SHORT, check = kept "whole\n" })
+  stopped("stage: destroy", "destroy", "TERM", 143, {
+    renderer = SHORT, check = kept "whole\n",
+    faults = { { match = { kind = "^DELETE /v2/droplets/ID$" }, what = "slow", seconds = 10 } },
+  })
   return list
 end
 

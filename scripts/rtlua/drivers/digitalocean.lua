@@ -287,6 +287,7 @@ end
 function Driver:create(lease)
   check_account(self, lease, "create")
   local fingerprint = marks.create_key(self.api, lease)
+  lease.sent = true
   local fine, body = pcall(request_droplet, self, lease, fingerprint)
   if not fine then
     local problem = body

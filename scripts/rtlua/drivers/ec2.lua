@@ -239,6 +239,7 @@ local function launch(self, lease, image)
   }
   -- Else what such a size computes beyond its credits is billed besides.
   if lease.size:match "^t%d" then parameters.CreditSpecification = { CpuCredits = "standard" } end
+  lease.sent = true
   local reply = call_late(self, "RunInstances", parameters,
     { region = lease.region, stage = "create", launches = true })
   local item = query.list(reply.instancesSet)[1]

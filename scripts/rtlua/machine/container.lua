@@ -3,28 +3,27 @@
 -- The machine's work folder is /work in it, where it begins, and the folder of results /out. The container goes with
 -- its command; its engine keeps it going where our connection is lost.
 
+local budget = require "rtlua.machine.budget"
 local images = require "rtlua.machine.image"
 local jobs = require "rtlua.machine.job"
 local loop = require "rtlua.loop"
-local system = require "rtlua.system"
 
 local container = {}
 
 -- What was copied may be readable by its owner alone, who is not the container's user. Tells who we are there.
 local PREPARE = [[chmod -R a+rX "$1" && echo "$(id -u):$(id -g)"]]
 
-local function provide(machine, engine, image)
-  local begin = system.now()
-  if image == images.NAME then
-    machine.on_stage "image"
-    image = images.provide(engine, machine.on_log)
-    machine.on_stage("image", system.now() - begin)
-  elseif not engine:has(image) then
-    machine.on_stage "image"
-    engine:pull(image, machine.on_log)
-    machine.on_stage("image", system.now() - begin)
-  end
-  return image
+-- Makes sure that the machine's engine has an image: its tag. Building and pulling take minutes.
+local function provide(machine, engine, name)
+  local own = name == images.NAME
+  if not own and engine:has(name) then return name end
+  return machine:stage("image", function()
+    return machine:in_time(budget.deadline(machine.lease), "image", "making the image " .. name, function()
+      if own then return images.provide(engine, machine.on_log) end
+      engine:pull(name, machine.on_log)
+      return name
+    end)
+  end)
 end
 
 --- Starts spec.command in a container of spec.image: its job, whose close removes the container. `where` has the

@@ -49,6 +49,26 @@ function methods:stage(name, f, ...)
   return table.unpack(results, 1, results.n)
 end
 
+--- Raises `stage`, 75: something was stopped, since the machine's end is near. What it had asked for may still come.
+function methods:raise_late(stage, what)
+  local e = errors.staged(stage, errors.TRY_AGAIN, ("%s was stopped, before the machine's end at %s"):format(what,
+    budget.moment(budget.ends(self.lease), self.lease:now())), "give a longer ttl, or a higher max_cost")
+  e.unanswered = true
+  error(e, 0)
+end
+
+--- Calls f(...), which waits, and breaks it off at a moment of the lease's clock: raise_late(stage, what). Without a
+--- stage it is the one that is going on.
+function methods:in_time(moment, stage, what, f, ...)
+  if self.driver.transport == "local" then return f(...) end
+  local arguments = table.pack(...)
+  local left = moment - self.lease:now()
+  local result = loop.all({ function() return f(table.unpack(arguments, 1, arguments.n)) end }, math.max(left, 0))[1]
+  if result[1] then return table.unpack(result, 2, result.n) end
+  if self.lease:now() >= moment then self:raise_late(stage or self.doing, what) end
+  return error(result[2], 0)
+end
+
 -- ---- Making them
 
 --- The machine of a lease that this process owns: its <close> ends it. hooks: on_stage(stage, seconds), on_line(line)
@@ -83,8 +103,10 @@ end
 function methods:wait_until(last)
   local kind = self.driver.transport
   if kind == "local" then return end
-  local transport = require("rtlua.machine.readiness").wait(self.lease, self.driver,
-    { until_stage = last, on_stage = self.on_stage })
+  local wait = require("rtlua.machine.readiness").wait
+  local transport = self:in_time(budget.deadline(self.lease), nil, "waiting for it", wait, self.lease, self.driver, {
+    until_stage = last, on_stage = self.on_stage,
+  })
   if self.transport and transport then self.transport:close() end
   self.transport = transport or self.transport
 end
@@ -139,12 +161,19 @@ function methods:copy_to(from, to)
     errors.stage("upload", errors.USAGE, "two paths are expected, here and on the machine",
       'write machine:copy_to("a.obj", "a.obj")')
   end
-  transport_of(self):put(from, self:path(to))
+  self:send(from, self:path(to))
+end
+
+--- Copies a file, or what is in a folder, to its path on the machine itself.
+function methods:send(from, to)
+  local transport = transport_of(self)
+  self:in_time(budget.deadline(self.lease), "upload", "copying " .. from, transport.put, transport, from, to)
 end
 
 --- Copies a file by its path on the machine itself. It is on the disk then, before the machine goes.
 function methods:fetch(from, to)
-  transport_of(self):get(from, to)
+  local transport = transport_of(self)
+  self:in_time(budget.ends(self.lease), "download", "copying " .. to, transport.get, transport, from, to)
   require("rtlua.process").run { "sync", to }
 end
 
@@ -289,9 +318,11 @@ local function leave(self)
   self.lease:release()
 end
 
--- answered: what is known to exist is all that there is.
+-- answered: what is known to exist is all that there is. Raises 76 where something was asked for that did not come yet:
+-- its watcher goes on looking for it.
 local function finish(self, answered)
   local lease = self.lease
+  answered = answered or self.owned and not lease.sent
   disconnect(self)
   if not lease:refresh() then return end -- its watcher was faster
   if self.owned and not self.asked then return lease:forget() end
@@ -299,14 +330,20 @@ local function finish(self, answered)
     -- A full disk is no reason to go on paying.
     pcall(lease.note, lease, { state = (lease.id or answered) and "destroying" or "intent", job = false })
   end
-  if lease.unanswered then require("rtlua.machine.finish").twins(lease, self.driver, "came twice") end
+  local found = lease.id and 1 or 0
+  if lease.unanswered or found == 0 then
+    found = found + require("rtlua.machine.finish").twins(lease, self.driver, "came twice")
+  end
   self.driver:destroy(lease)
   self.ended = lease:now()
   if lease.price_hour then
     self.on_line("spent " .. budget.money(self:cost()))
     if self.on_spent then self.on_spent(self:cost()) end
   end
-  lease:spent(self.ended, "script")
+  if not lease:spent(self.ended, "script") and found == 0 and self.driver.billed then
+    errors.stage("destroy", errors.REMAINS, ("%s was asked for and not seen, and may still come"):format(lease.name),
+      "its watcher destroys what comes within half an hour; rtlua machine ls has it")
+  end
 end
 
 --- Destroys it: back when the provider has said that it is gone. Raises stage "destroy", 76, where something may be

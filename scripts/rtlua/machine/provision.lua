@@ -202,7 +202,7 @@ local function create_one(plan)
   local begin = system.now()
   machine.on_stage "create"
   machine.asked = true
-  create(lease, driver)
+  machine:in_time(budget.deadline(lease), "create", "asking for it", create, lease, driver)
   machine.on_stage("create", system.now() - begin)
   machine:wait_until(plan.ready)
   lease:note { state = "ready" }

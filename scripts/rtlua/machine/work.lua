@@ -97,8 +97,7 @@ local function raise_late(machine, spec, limit)
     errors.stage("run", errors.TRY_AGAIN, ("%s took longer than %g s"):format(name, spec.timeout),
       "allow it more time")
   end
-  errors.stage("run", errors.TRY_AGAIN, ("%s was stopped, before the machine's end at %s"):format(name,
-    budget.moment(budget.ends(machine.lease), machine.lease:now())), "give a longer ttl, or a higher max_cost")
+  machine:raise_late("run", name)
 end
 
 local function raise_failure(spec, result, last)
@@ -256,10 +255,10 @@ local function upload(machine, bundle, folder, checkpoint, options)
   else
     local dir <close> = assert(files.temporary())
     bundle:write(dir.path)
-    machine:connection():put(dir.path, folder)
+    machine:send(dir.path, folder)
   end
   if checkpoint and options.resume and system.exists(checkpoint["local"]) then
-    machine:connection():put(checkpoint["local"], checkpoint.remote)
+    machine:send(checkpoint["local"], checkpoint.remote)
     machine:connection():run { "chmod", "a+rw", "--", checkpoint.remote, check = true } -- a container's user goes on
     return true
   end
