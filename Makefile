@@ -1,7 +1,7 @@
 # rtlua. `make demo` renders the showcase and `make test` runs the specs; both set the machine up first
 # (scripts/setup.sh).
 #
-#   BUILD=release|asan|tsan   the variant; each has objects of its own below build/, and rtlua.so is the last one built
+#   BUILD=release|debug|asan|tsan  the variant; each has objects of its own below build/, and rtlua.so is the last built
 #   WERROR=1                  warnings are errors (CI)
 #   CC CFLAGS LDFLAGS         the user's come first, what exactness and speed need after them
 #   LUA_INCDIR LIBFLAG        where lua.h is and how a module is linked, as LuaRocks passes them
@@ -46,11 +46,12 @@ LUACHECK ?= luacheck
 EXACT := -ffp-contract=off -fno-tree-slp-vectorize -fno-math-errno -fno-trapping-math
 WARNINGS := -Wall -Wextra $(if $(WERROR),-Werror)
 VARIANT.release := -O3
+VARIANT.debug := -O0 -g
 VARIANT.asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
   -fno-sanitize-recover=all
 VARIANT.tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
-ifeq ($(filter $(BUILD),release asan tsan),)
-$(error BUILD=$(BUILD) is no variant: use release, asan or tsan)
+ifeq ($(filter $(BUILD),release debug asan tsan),)
+$(error BUILD=$(BUILD) is no variant: use release, debug, asan or tsan)
 endif
 
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(VARIANT.$(BUILD)) -fPIC -pthread \

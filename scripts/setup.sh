@@ -1,12 +1,14 @@
 #!/bin/sh
 # What rtlua needs from the system, and how it gets here.
 #
-#   setup.sh missing build|test|machines|lint   prints the Debian packages that are missing, one a line
-#   setup.sh install build|test|machines|lint   installs them: as root, or by sudo when it asks no password or a person
-#                                               is there to answer; else says the one command to run and fails
+#   setup.sh missing build|test|machines|lint|arm64   prints the Debian packages that are missing, one a line
+#   setup.sh install build|test|machines|lint|arm64   installs them: as root, or by sudo when it asks no password or a
+#                                                     person is there to answer; else says the one command to run and
+#                                                     fails
 #
 # machines is what the specs need whose machines are real. Only root can run these, so that root's test includes it. No
-# service that comes along is started or enabled: the specs start daemons of their own.
+# service that comes along is started or enabled: the specs start daemons of their own. arm64 is what builds for AArch64
+# and runs that here, for CI: the system gets packages of that architecture, too.
 #
 # A thing counts as there when it works, however it came: a package manager is called only when something is missing.
 # CC is the compiler; HEADER_FLAGS its flags for the headers of Lua and the libraries, when the caller knows them.
@@ -65,12 +67,19 @@ for_lint() {
   need lua-check has luacheck
   for tool in clang clang-format clang-tidy; do need $tool has $tool; done
 }
+for_arm64() {
+  need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+  need qemu-user-static has qemu-aarch64-static
+  for package in libc6-dev liblua5.4-dev libpng-dev libcurl4-openssl-dev lua-cjson lua-filesystem; do
+    need $package:arm64 dpkg -s $package:arm64
+  done
+}
 
 what=${2-}
 case "${1-}:$what" in
-  missing:build | missing:test | missing:machines | missing:lint) "for_$what" ;;
-  install:build | install:test | install:machines | install:lint) "for_$what" ;;
-  *) echo "usage: setup.sh missing|install build|test|machines|lint" >&2; exit 64 ;;
+  missing:build | missing:test | missing:machines | missing:lint | missing:arm64) "for_$what" ;;
+  install:build | install:test | install:machines | install:lint | install:arm64) "for_$what" ;;
+  *) echo "usage: setup.sh missing|install build|test|machines|lint|arm64" >&2; exit 64 ;;
 esac
 missing=$(for package in $missing; do echo "$package"; done | sort -u)
 if [ "$1" = missing ]; then
@@ -95,6 +104,7 @@ else
 fi
 echo "setup: installing $*" >&2
 run() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >&2; }
+[ "$what" != arm64 ] || $as_root dpkg --add-architecture arm64
 run update
 
 # Debian starts a service with its package, unless this program says no; enabled it is all the same.

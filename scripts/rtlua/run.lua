@@ -139,9 +139,11 @@ local function open_checkpoint(settings)
   return film
 end
 
---- A function () for every look at the job: writes the checkpoint when it is time.
+--- A function () for every look at the job: writes the checkpoint when it is time. Where there is none yet, one without
+--- samples is written at once, so that there is one whenever the render is killed.
 local function checkpointer(job, settings, show)
   local interval = FIRST_CHECKPOINT
+  if settings.checkpoint and not system.exists(settings.checkpoint) then job:save(settings.checkpoint) end
   local due = system.now() + interval
   return function()
     if not settings.checkpoint or system.now() < due then return end
