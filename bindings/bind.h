@@ -56,8 +56,12 @@ rtl_mesh *rtl_new_mesh(lua_State *L);
 rtl_scene *rtl_new_scene(lua_State *L);
 /* A field that is a film of rtlua.core.film or nil, pushed: its handle, or NULL. Raises where it is closed. */
 rt_film **rtl_push_film(lua_State *L, int t, const char *what);
-int rtl_start_job(lua_State *L);                    /* job.c; scene:start */
-rt_image *rtl_check_image(lua_State *L, int index); /* raises when it is closed or something else */
+/* Pushes an AOV's picture, or nil, message, code; the AOV's name is at `index`, and none or nil is the picture itself. */
+int rtl_push_picture(lua_State *L, int index, const void *source,
+                     rt_status (*picture)(const void *source, rt_aov aov, rt_image **out, rt_error *err));
+uint32_t rtl_aovs(lua_State *L, int t, const char *what); /* a list of their names, as bits; absent: none */
+int rtl_start_job(lua_State *L);                          /* job.c; scene:start */
+rt_image *rtl_check_image(lua_State *L, int index);       /* raises when it is closed or something else */
 
 /* On RT_OK the `n` values on top of the stack; else nil, message, code. */
 int rtl_result(lua_State *L, rt_status status, const rt_error *err, int n);

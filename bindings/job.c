@@ -66,11 +66,15 @@ static int l_stop(lua_State *L) {
   return 0;
 }
 
+static rt_status picture_of(const void *job, rt_aov aov, rt_image **out, rt_error *err) {
+  rt_job *own = *(rt_job *const *)job;
+  return aov == RT_AOVS ? rt_job_image(own, out, err) : rt_job_aov(own, aov, out, err);
+}
+
+/* job:image([aov]) */
 static int l_image(lua_State *L) {
   rt_job *job = to_job(L);
-  rt_error err;
-  rtl_image *u = rtl_new_image(L);
-  return rtl_result(L, rt_job_image(job, &u->image, &err), &err, 1);
+  return rtl_push_picture(L, 2, &job, picture_of);
 }
 
 /* job:save(path): the film so far as a part file; true. */
@@ -118,6 +122,8 @@ static rt_render_settings read_settings(lua_State *L, int t) {
   s.filter = (rt_filter)rtl_option(L, t, "filter", filters, "blackman-harris");
   s.clamp_indirect = (float)rtl_number_or(L, t, "clamp_indirect", 0.0);
   s.transparent = rtl_boolean(L, t, "transparent");
+  s.aovs = rtl_aovs(L, t, "aov");
+  s.noise = (float)rtl_number_or(L, t, "noise", 0.0);
   return s;
 }
 

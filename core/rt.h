@@ -302,6 +302,27 @@ typedef enum { RT_FILTER_BOX, RT_FILTER_GAUSSIAN, RT_FILTER_BLACKMAN_HARRIS } rt
 #define RT_MAX_SIDE 65536
 #define RT_MAX_SPP (1u << 24)
 
+/* Arbitrary output variables, what a film may keep of its samples besides radiance; docs/aovs.md says what each is. */
+typedef enum {
+  RT_AOV_ALBEDO,
+  RT_AOV_NORMAL,
+  RT_AOV_DEPTH,
+  RT_AOV_POSITION,
+  RT_AOV_UV,
+  RT_AOV_EMISSION,
+  RT_AOV_DIRECT,
+  RT_AOV_INDIRECT,
+  RT_AOV_VARIANCE,
+  RT_AOV_SAMPLES,
+  RT_AOV_SHAPE,
+  RT_AOV_MATERIAL,
+  RT_AOVS
+} rt_aov;
+#define RT_AOV_BIT(aov) (1u << (aov))
+const char *rt_aov_name(rt_aov aov);
+const char *rt_aov_channels(rt_aov aov); /* one letter each */
+const char *rt_aov_show(rt_aov aov);     /* how it is shown as a picture: "color", or a way of rt_image_show */
+
 typedef struct {
   int width, height;
   int crop[4];                       /* x0, y0, x1, y1, half open, pixels */
@@ -312,13 +333,17 @@ typedef struct {
   rt_filter filter;
   float clamp_indirect; /* largest radiance of a sample's indirect part; 0: off */
   bool transparent;     /* the background is alpha 0 to the camera */
+  uint32_t aovs;        /* bits: what the film keeps besides radiance */
+  /* Above 0: a pixel takes no more samples when the relative error of its luminance is estimated to be below this; it
+   * is looked at when it has 16, 32, 64, ... samples. Samples begin at 0 then. */
+  float noise;
 } rt_render_settings;
 #define RT_RENDER_SETTINGS_INIT                                                                                        \
-  { 800, 600, {0, 0, 800, 600}, 0, 64, 1, 0, 16, RT_FILTER_BLACKMAN_HARRIS, 0.0f, false }
+  { 800, 600, {0, 0, 800, 600}, 0, 64, 1, 0, 16, RT_FILTER_BLACKMAN_HARRIS, 0.0f, false, 0, 0.0f }
 
 typedef struct {
   bool done;               /* every sample is taken, or the job was stopped */
-  uint64_t samples, total; /* pixel samples in the film, of how many */
+  uint64_t samples, total; /* pixel samples in the film, of how many; with a noise, fewer and fewer */
   uint64_t made;           /* of them, those that this job took; a resumed one had others before */
   uint64_t rays;
   double seconds;      /* since the start */
@@ -334,6 +359,9 @@ typedef struct {
   int width, height, crop[4]; /* of the picture; what the film holds of it */
   uint32_t seed;
   char scene[65]; /* its hash */
+  uint32_t aovs;
+  float noise;
+  size_t bytes; /* of memory, for its pixels */
 } rt_film_info;
 /* RT_BAD_DATA: no part file, of another format, or damaged. */
 rt_status rt_film_load(rt_film **out, const char *path, rt_error *err);
@@ -345,10 +373,13 @@ void rt_film_about(const rt_film *film, rt_film_info *out);
  * with `name`: of another scene, version or settings; or a pixel has some of the samples already, unless overlaps are
  * allowed and one of the two has all that the other has: then that one is kept. */
 rt_status rt_film_join(rt_film **whole, const rt_film *part, bool allow_overlap, const char *name, rt_error *err);
-/* Does each pixel have the samples 0 to *spp and no others? RT_BAD_DATA says which does not. */
-rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, rt_error *err);
+/* Does each pixel have the samples 0 to *spp and no others, or, with a noise, so many that it may stop there? *mean is
+ * how many they are. RT_BAD_DATA says which does not. */
+rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, double *mean, rt_error *err);
 /* RGB, or RGBA (premultiplied) when transparent; the crop's size. */
 rt_status rt_film_image(const rt_film *film, rt_image **out, rt_error *err);
+/* An AOV; RT_BAD_USAGE where the film does not keep it. */
+rt_status rt_film_aov(const rt_film *film, rt_aov aov, rt_image **out, rt_error *err);
 
 typedef struct rt_job rt_job;
 /* Starts rendering on settings->threads threads of its own and returns at once. What `before` (may be NULL) has of the
@@ -364,6 +395,7 @@ void rt_job_stop(rt_job *job);
 /* The film so far: RGB, or RGBA (premultiplied) when transparent; the crop's size. Exact: depends on the set of
  * samples that the film holds alone. */
 rt_status rt_job_image(rt_job *job, rt_image **out, rt_error *err);
+rt_status rt_job_aov(rt_job *job, rt_aov aov, rt_image **out, rt_error *err);
 /* The film so far as a part file: a checkpoint, when the job is still running. */
 rt_status rt_job_save(rt_job *job, const char *path, rt_error *err);
 void rt_job_free(rt_job *job); /* stops it and waits for its threads */

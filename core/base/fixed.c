@@ -56,3 +56,20 @@ float rt_fixed_mean(rt_fixed sum, uint64_t n) {
   u128 mantissa = shift_right(quotient, drop, rest);
   return ldexpf((float)(uint32_t)mantissa, exponent + drop);
 }
+
+static rt_fixed negate(rt_fixed v) {
+  uint64_t low = ~v.low + 1;
+  return (rt_fixed){low, ~v.high + (low == 0)};
+}
+
+rt_fixed rt_fixed_from_signed(float x) {
+  const float most = 0x1p38f;
+  rt_fixed v;
+  float magnitude = fabsf(x);
+  rt_fixed_from(&v, magnitude < most ? magnitude : x != x ? 0.0f : most);
+  return x < 0.0f ? negate(v) : v;
+}
+
+float rt_fixed_mean_signed(rt_fixed sum, uint64_t n) {
+  return sum.high >> 63 ? -rt_fixed_mean(negate(sum), n) : rt_fixed_mean(sum, n);
+}

@@ -97,3 +97,10 @@ rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, d
                   .tfar = INFINITY,
                   .camera = true};
 }
+
+float rt_camera_depth(const rt_camera *camera, rt_vec3 p) {
+  const double point[3] = {p.x, p.y, p.z};
+  double depth = 0.0;
+  for (int i = 0; i < 3; i++) depth += (point[i] - camera->from[i]) * camera->forward[i];
+  return (float)depth;
+}

@@ -18,5 +18,7 @@ rt_status rt_camera_init(rt_camera *camera, const rt_camera_desc *desc, rt_error
 void rt_camera_hash(const rt_camera_desc *desc, rt_sha256 *sha);
 /* x and y in pixels from the top left of a width by height picture, pixel centres at .5; lens u, v in [0, 1). */
 rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v);
+/* The distance of a point along the camera's axis. */
+float rt_camera_depth(const rt_camera *camera, rt_vec3 p);
 
 #endif

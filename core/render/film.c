@@ -6,36 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/vec.h"
-
-/* ---- Samples ----------------------------------------------------------------------------------------------------- */
-
-rt_sample_fate rt_film_add(rt_film_pixel *pixel, rt_rgb radiance, bool covered) {
-  if (!v3_is_finite(radiance) || !(radiance.x >= 0.0f && radiance.y >= 0.0f && radiance.z >= 0.0f))
-    return RT_SAMPLE_NOT_FINITE;
-  const float channel[3] = {radiance.x, radiance.y, radiance.z};
-  rt_sample_fate fate = RT_SAMPLE_KEPT;
-  for (int c = 0; c < 3; c++) {
-    rt_fixed value;
-    if (!rt_fixed_from(&value, channel[c])) fate = RT_SAMPLE_OVERFLOW;
-    rt_fixed_add(&pixel->sum[c], value);
-  }
-  pixel->samples++;
-  pixel->covered += covered;
-  return fate;
-}
-
-void rt_film_add_sums(rt_film_pixel *into, const rt_film_pixel *from) {
-  for (int c = 0; c < 3; c++) rt_fixed_add(&into->sum[c], from->sum[c]);
-  into->samples += from->samples;
-  into->covered += from->covered;
-}
-
-/* Mean radiance, and coverage into channel 4 when channels is 4; zeros for a pixel without samples. */
-static void read_pixel(const rt_film_pixel *pixel, int channels, float *out) {
-  for (int c = 0; c < 3; c++) out[c] = rt_fixed_mean(pixel->sum[c], pixel->samples);
-  if (channels == 4) out[3] = pixel->samples == 0 ? 0.0f : (float)pixel->covered / (float)pixel->samples;
-}
+#include "render/adaptive.h"
 
 /* ---- Films ------------------------------------------------------------------------------------------------------- */
 
@@ -48,8 +19,9 @@ rt_status rt_film_new(rt_film **out, const rt_film_key *key, const int crop[4], 
   film->height = crop[3] - crop[1];
   film->tiles_x = (film->width + RT_FILM_TILE - 1) / RT_FILM_TILE;
   film->tiles_y = (film->height + RT_FILM_TILE - 1) / RT_FILM_TILE;
-  film->pixels = rt_alloc((size_t)film->width * (size_t)film->height, sizeof *film->pixels, err);
-  rt_status status = film->pixels ? rt_ranges_new(&film->sets, err) : RT_NO_MEMORY;
+  uint32_t kept = key->aovs | (key->noise > 0.0f ? RT_AOV_BIT(RT_AOV_VARIANCE) : 0);
+  rt_status status = rt_film_cells_init(&film->cells, kept, (size_t)film->width * (size_t)film->height, err);
+  if (status == RT_OK) status = rt_ranges_new(&film->sets, err);
   if (status == RT_OK)
     *out = film;
   else
@@ -60,7 +32,7 @@ rt_status rt_film_new(rt_film **out, const rt_film_key *key, const int crop[4], 
 void rt_film_free(rt_film *film) {
   if (!film) return;
   rt_ranges_free(film->sets);
-  rt_free(film->pixels);
+  rt_film_cells_free(&film->cells);
   rt_free(film);
 }
 
@@ -91,34 +63,70 @@ rt_status rt_film_check_key(const rt_film *film, const rt_film_key *key, const c
     difference = "clamp_indirect";
   else if (own->transparent != key->transparent)
     difference = "transparent";
+  else if (own->aovs != key->aovs)
+    difference = "aov";
+  else if (own->noise != key->noise)
+    difference = "noise";
   if (!difference) return RT_OK;
   return rt_fail(err, RT_BAD_DATA, "%s: has another %s: only parts of one scene with the same settings fit together",
                  what, difference);
 }
 
-rt_status rt_film_to_image(const rt_film *film, const rt_film_access *access, rt_image **out, rt_error *err) {
-  int channels = film->key.transparent ? 4 : 3;
+/* Mean radiance, and coverage into channel 4 when channels is 4; zeros for a pixel without samples. */
+static void read_radiance(const rt_film_pixel *pixel, int channels, float *out) {
+  for (int c = 0; c < 3; c++) out[c] = rt_fixed_mean(pixel->sum[c], pixel->samples);
+  if (channels == 4) out[3] = rt_film_coverage(pixel);
+}
+
+/* aov: RT_AOVS for radiance. */
+static rt_status read_all(const rt_film *film, const rt_film_access *access, rt_aov aov, int channels, rt_image **out,
+                          rt_error *err) {
   rt_status status = rt_image_new(out, film->width, film->height, channels, err);
   if (status != RT_OK) return status;
   float *to = rt_image_pixels(*out);
   for (int tile = 0; tile < rt_film_tiles(film); tile++) {
     rt_film_rect r = rt_film_tile(film, tile);
     if (access) access->hold(access->context, tile);
-    for (int y = r.y0; y < r.y1; y++)
-      for (int x = r.x0; x < r.x1; x++)
-        read_pixel(rt_film_at(film, x, y), channels,
-                   to + ((size_t)y * (size_t)film->width + (size_t)x) * (size_t)channels);
+    for (int y = r.y0; y < r.y1; y++) {
+      for (int x = r.x0; x < r.x1; x++) {
+        size_t i = rt_film_index(film, x, y);
+        if (aov == RT_AOVS)
+          read_radiance(&film->cells.pixels[i], channels, to + i * (size_t)channels);
+        else
+          rt_aov_read(&film->cells, i, aov, to + i * (size_t)channels);
+      }
+    }
     if (access) access->release(access->context, tile);
   }
   return RT_OK;
+}
+
+rt_status rt_film_to_image(const rt_film *film, const rt_film_access *access, rt_image **out, rt_error *err) {
+  return read_all(film, access, RT_AOVS, film->key.transparent ? 4 : 3, out, err);
+}
+
+rt_status rt_film_to_aov(const rt_film *film, const rt_film_access *access, rt_aov aov, rt_image **out, rt_error *err) {
+  if (!(film->key.aovs & RT_AOV_BIT(aov)))
+    return rt_fail(err, RT_BAD_USAGE, "%s: the film does not keep it: render with --aov %s", rt_aov_name(aov),
+                   rt_aov_name(aov));
+  return read_all(film, access, aov, rt_aov_image_channels(aov), out, err);
 }
 
 rt_status rt_film_image(const rt_film *film, rt_image **out, rt_error *err) {
   return rt_film_to_image(film, NULL, out, err);
 }
 
+rt_status rt_film_aov(const rt_film *film, rt_aov aov, rt_image **out, rt_error *err) {
+  return rt_film_to_aov(film, NULL, aov, out, err);
+}
+
 void rt_film_about(const rt_film *film, rt_film_info *out) {
-  *out = (rt_film_info){.width = film->key.width, .height = film->key.height, .seed = film->key.seed};
+  *out = (rt_film_info){.width = film->key.width,
+                        .height = film->key.height,
+                        .seed = film->key.seed,
+                        .aovs = film->key.aovs,
+                        .noise = film->key.noise,
+                        .bytes = rt_film_cells_bytes(&film->cells)};
   memcpy(out->crop, film->crop, sizeof out->crop);
   memcpy(out->scene, film->key.scene, sizeof out->scene);
 }
@@ -189,8 +197,9 @@ rt_status rt_film_join(rt_film **whole, const rt_film *part, bool allow_overlap,
   join_rule rule = {.known = false};
   for (int y = 0; y < part->height && status == RT_OK; y++) {
     for (int x = 0; x < part->width && status == RT_OK; x++) {
-      const rt_film_pixel *from = rt_film_at(part, x, y);
-      rt_film_pixel *to = rt_film_at(into, x + part->crop[0], y + part->crop[1]);
+      size_t j = rt_film_index(part, x, y), i = rt_film_index(into, x + part->crop[0], y + part->crop[1]);
+      const rt_film_pixel *from = &part->cells.pixels[j];
+      rt_film_pixel *to = &into->cells.pixels[i];
       if (from->taken == 0) continue;
       status = find_rule(&rule, into, to->taken, part, from->taken, err);
       if (status != RT_OK) break;
@@ -202,9 +211,9 @@ rt_status rt_film_join(rt_film **whole, const rt_film *part, bool allow_overlap,
                                            : ": leave one out, or keep one by --allow-overlap");
       if (rule.how == FIRST_HAS_ALL) continue;
       if (rule.how == SECOND_HAS_ALL)
-        *to = *from;
+        rt_film_cells_copy(&into->cells, i, &part->cells, j);
       else
-        rt_film_add_sums(to, from);
+        rt_film_cells_join(&into->cells, i, &part->cells, j);
       to->taken = rule.result;
     }
   }
@@ -212,36 +221,59 @@ rt_status rt_film_join(rt_film **whole, const rt_film *part, bool allow_overlap,
 }
 
 rt_status rt_film_copy(rt_film *into, const rt_film *from, rt_range range, uint64_t *count, rt_error *err) {
-  size_t pixels = (size_t)from->width * (size_t)from->height;
   join_rule rule = {.known = false};
   uint32_t in_range = 0;
   *count = 0;
-  for (size_t i = 0; i < pixels; i++) {
-    bool new_rule = !rule.known || rule.set_b != from->pixels[i].taken;
-    rt_status status = find_rule(&rule, into, 0, from, from->pixels[i].taken, err);
+  for (size_t i = 0; i < from->cells.count; i++) {
+    uint32_t taken = from->cells.pixels[i].taken;
+    bool new_rule = !rule.known || rule.set_b != taken;
+    rt_status status = find_rule(&rule, into, 0, from, taken, err);
     if (status != RT_OK) return status;
     if (new_rule) in_range = rt_ranges_count(into->sets, rule.result, range);
-    into->pixels[i] = from->pixels[i];
-    into->pixels[i].taken = rule.result;
+    rt_film_cells_copy(&into->cells, i, &from->cells, i);
+    into->cells.pixels[i].taken = rule.result;
     *count += in_range;
   }
   return RT_OK;
 }
 
-rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, rt_error *err) {
-  uint32_t first = film->pixels[0].taken;
+/* The samples of a pixel that has those from 0 on to some number, and no others; else 0. */
+static uint32_t from_zero(const rt_film *film, uint32_t set) {
   rt_range range = {0, 0};
-  size_t n = rt_ranges_size(film->sets, first);
-  if (n == 1) rt_ranges_get(film->sets, first, &range);
-  if (n != 1 || range.begin != 0)
-    return rt_fail(err, RT_BAD_DATA, "the parts leave out samples of pixel 0,0: add the part that has them");
-  for (int y = 0; y < film->height; y++)
-    for (int x = 0; x < film->width; x++)
-      if (rt_film_at(film, x, y)->taken != first)
-        return rt_fail(err, RT_BAD_DATA,
-                       "the parts do not give each pixel the same samples: pixel 0,0 has 0 to %u, pixel %d,%d has %s: "
-                       "add the part that is missing",
-                       range.end, x, y, rt_film_at(film, x, y)->taken == 0 ? "none" : "others");
-  *spp = range.end;
+  if (rt_ranges_size(film->sets, set) == 1) rt_ranges_get(film->sets, set, &range);
+  return range.begin == 0 ? range.end : 0;
+}
+
+bool rt_film_may_stop(const rt_film *film, size_t i) {
+  const rt_film_cells *cells = &film->cells;
+  uint32_t n = from_zero(film, cells->pixels[i].taken);
+  if (!(film->key.noise > 0.0f) || n < RT_ADAPTIVE_START || (n & (n - 1)) != 0) return false;
+  return rt_adaptive_is_clean(cells, i, film->key.noise);
+}
+
+rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, double *mean, rt_error *err) {
+  uint64_t sum = 0;
+  uint32_t set = 0, n = 0; /* of the pixel before */
+  *spp = 0;
+  for (size_t i = 0; i < film->cells.count; i++) {
+    if (i == 0 || film->cells.pixels[i].taken != set) {
+      set = film->cells.pixels[i].taken;
+      n = from_zero(film, set);
+    }
+    *spp = n > *spp ? n : *spp;
+    sum += n;
+  }
+  *mean = (double)sum / (double)film->cells.count;
+  for (size_t i = 0; i < film->cells.count; i++) {
+    set = film->cells.pixels[i].taken;
+    n = from_zero(film, set);
+    if (n > 0 && (n == *spp || rt_film_may_stop(film, i))) continue;
+    int x = (int)(i % (size_t)film->width), y = (int)(i / (size_t)film->width);
+    return rt_fail(err, RT_BAD_DATA,
+                   "the parts do not give each pixel its samples: %d,%d has %s: add the part that is missing", x, y,
+                   set == 0 ? "none"
+                   : n == 0 ? "some left out"
+                            : "fewer than others");
+  }
   return RT_OK;
 }

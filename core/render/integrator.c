@@ -29,7 +29,7 @@ static uint32_t vertex_set(uint32_t depth, uint32_t which) { return which + 2 * 
 typedef struct {
   const rt_scene *scene;
   rt_sampler sampler;
-  rt_rgb direct, indirect; /* light that was scattered at most once, and the rest */
+  rt_rgb light[3]; /* that comes straight, that was scattered once, and the rest */
   uint32_t rays;
 } path;
 
@@ -60,7 +60,7 @@ static void set_frame(vertex *v, uint32_t depth) {
 }
 
 static void add(path *p, uint32_t scatterings, rt_rgb radiance) {
-  rt_rgb *part = scatterings <= 1 ? &p->direct : &p->indirect;
+  rt_rgb *part = &p->light[scatterings < 2 ? scatterings : 2];
   *part = v3_add(*part, radiance);
 }
 
@@ -135,7 +135,29 @@ static rt_rgb clamped(rt_rgb radiance, float limit) {
   return limit > 0.0f && largest > limit ? v3_scale(radiance, limit / largest) : radiance;
 }
 
-rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int y, uint32_t sample) {
+/* What the first vertex says. */
+static void note_first(rt_features *f, const rt_camera *camera, const vertex *v) {
+  bool back = v3_dot(v->surface.ns, v->wo) < 0.0f;
+  f->normal = back ? v3_neg(v->surface.ns) : v->surface.ns;
+  f->position = v->surface.p;
+  f->depth = rt_camera_depth(camera, v->surface.p);
+  f->u = v->surface.u;
+  f->v = v->surface.v;
+  f->shape = v->surface.shape + 1;
+  f->material = v->surface.material + 1;
+}
+
+static float at_most_1(float x) { return f_clamp(x, 0.0f, 1.0f); }
+
+/* The albedo of where a chain of specular reflections and refractions ends, as seen through it; lights and the
+ * background count as white. */
+static void note_albedo(rt_features *f, rt_rgb throughput, rt_rgb albedo) {
+  rt_rgb seen = v3_mul(throughput, albedo);
+  f->albedo = v3(at_most_1(seen.x), at_most_1(seen.y), at_most_1(seen.z));
+}
+
+rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int y, uint32_t sample,
+                                    rt_features *features) {
   const rt_scene *scene = integrator->scene;
   const rt_render_settings *settings = integrator->settings;
   path p = {.scene = scene, .sampler = rt_sampler_at((uint32_t)x, (uint32_t)y, sample, settings->seed)};
@@ -145,15 +167,17 @@ rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int 
                              x + 0.5 + (double)rt_filter_sample(&integrator->filter, u[0]),
                              y + 0.5 + (double)rt_filter_sample(&integrator->filter, u[1]), u[2], u[3]);
   rt_rgb throughput = v3_all(1.0f);
-  rt_vec3 last = ray.o;
+  rt_vec3 from = ray.o; /* the last vertex */
   float pdf = 1.0f, eta_scale = 1.0f;
-  bool delta = true, covered = false;
+  bool delta = true, covered = false, chain = features != NULL;
+  if (features) *features = (rt_features){0};
   for (uint32_t depth = 0;; depth++) {
     rt_hit hit;
     float light_pdf;
     p.rays++;
     if (!rt_intersect(scene->geometry, &ray, &hit)) {
       if (depth == 0 && settings->transparent) break;
+      if (chain) note_albedo(features, throughput, v3_all(1.0f));
       rt_rgb radiance = rt_lights_background_at(scene->lights, ray.d, &light_pdf);
       add(&p, depth, v3_scale(v3_mul(throughput, radiance), delta ? 1.0f : power_heuristic(pdf, light_pdf)));
       break;
@@ -161,17 +185,23 @@ rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int 
     covered = true;
     vertex v;
     rt_surface_at(scene->geometry, &ray, &hit, &v.surface);
+    v.wo = v3_neg(ray.d);
+    if (features && depth == 0) note_first(features, &scene->camera, &v);
     if (rt_material_emits(scene->materials, v.surface.material)) {
-      rt_rgb radiance = rt_lights_surface(scene->lights, scene->materials, last, ray.d, &v.surface, &light_pdf);
+      rt_rgb radiance = rt_lights_surface(scene->lights, scene->materials, from, ray.d, &v.surface, &light_pdf);
       add(&p, depth, v3_scale(v3_mul(throughput, radiance), delta ? 1.0f : power_heuristic(pdf, light_pdf)));
     }
-    if (depth >= settings->max_depth) break;
+    if (depth >= settings->max_depth && !chain) break;
 
     rt_sampler_set(&p.sampler, vertex_set(depth, SET_BSDF), u);
-    v.wo = v3_neg(ray.d);
     bool front = v3_dot(v.surface.ng, v.wo) >= 0.0f;
     rt_material_bsdf(scene->materials, v.surface.material, v.surface.u, v.surface.v, front, &u[0], &v.bsdf);
-    if (v.bsdf.kind == RT_BSDF_NONE) break;
+    bool last = v.bsdf.kind == RT_BSDF_NONE || depth >= settings->max_depth;
+    if (chain && (last || !rt_bsdf_is_delta(&v.bsdf))) {
+      note_albedo(features, throughput, rt_bsdf_albedo(&v.bsdf));
+      chain = false;
+    }
+    if (last) break;
     set_frame(&v, depth);
     if (!rt_bsdf_is_delta(&v.bsdf)) add_light(&p, &v, depth, throughput);
 
@@ -180,7 +210,7 @@ rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int 
     if (!scatter(&v, u, &next, &wi)) break;
     throughput = v3_mul(throughput, next.weight);
     if (!v3_is_finite(throughput)) { /* the film counts such a sample, and drops it */
-      p.direct = v3_all(NAN);
+      p.light[0] = v3_all(NAN);
       break;
     }
     if (next.transmission) eta_scale *= next.eta_scale;
@@ -189,9 +219,15 @@ rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int 
     float q = survival(throughput, eta_scale, depth);
     if (!(u[3] < q)) break;
     throughput = v3_scale(throughput, 1.0f / q);
-    last = v.surface.p;
+    from = v.surface.p;
     ray = (rt_ray){
         .o = rt_offset(v.surface.p, v.surface.p_error, v.surface.ng, wi), .tnear = 0.0f, .d = wi, .tfar = INFINITY};
   }
-  return (rt_path_sample){v3_add(p.direct, clamped(p.indirect, settings->clamp_indirect)), covered, p.rays};
+  rt_rgb indirect = clamped(p.light[2], settings->clamp_indirect);
+  if (features) {
+    features->emission = p.light[0];
+    features->direct = p.light[1];
+    features->indirect = indirect;
+  }
+  return (rt_path_sample){v3_add(v3_add(p.light[0], p.light[1]), indirect), covered, p.rays};
 }

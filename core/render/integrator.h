@@ -2,6 +2,7 @@
 #ifndef RT_RENDER_INTEGRATOR_H
 #define RT_RENDER_INTEGRATOR_H
 
+#include "render/aov.h"
 #include "render/filter.h"
 #include "render/sampler.h"
 #include "render/scene.h"
@@ -18,7 +19,9 @@ typedef struct {
   uint32_t rays; /* traced, shadow rays too */
 } rt_path_sample;
 
-/* Pixel (x, y) of the whole picture, sample number `sample`: a pure function of these, the scene and the settings. */
-rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int y, uint32_t sample);
+/* Pixel (x, y) of the whole picture, sample number `sample`: a pure function of these, the scene and the settings.
+ * features: NULL where nobody wants them. */
+rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int y, uint32_t sample,
+                                    rt_features *features);
 
 #endif

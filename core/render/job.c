@@ -1,5 +1,6 @@
 /* A render job: threads take work items (a pass of samples over a tile) from an atomic counter and merge what they
- * made into the film.
+ * made into the film. With a noise to stop at (adaptive.h), a pixel takes part in the samples from n to 2 n, n a power
+ * of two, when it was not clean with the n before: an item waits until these are merged.
  *
  * The picture does not depend on who does what when, since the film's sums do not depend on order. Invariant: an item
  * takes those of its samples that the film did not have when the job began, and is merged whole, with the note which
@@ -13,6 +14,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/pool.h"
+#include "render/adaptive.h"
 #include "render/film.h"
 #include "render/integrator.h"
 
@@ -39,13 +41,14 @@ struct rt_job {
   uint64_t had; /* so many of the job's */
   uint64_t items;
   pthread_mutex_t locks[LOCKS];
-  atomic_uint_fast64_t next_item, samples, rays, not_finite, overflow;
+  atomic_uint_fast64_t next_item, samples, spared, rays, not_finite, overflow;
   atomic_bool stop;
 
   pthread_mutex_t lock; /* guards what follows */
-  pthread_cond_t ended;
-  int running; /* threads */
-  noise noise; /* of all items so far */
+  pthread_cond_t ended, merged;
+  int running;           /* threads */
+  uint32_t *passes_done; /* of each tile; NULL without a noise */
+  noise noise;           /* of all items so far */
   struct timespec start;
   double seconds; /* of the whole job, once it ended */
 
@@ -90,26 +93,42 @@ typedef struct {
   rt_film_rect rect; /* in the crop */
   uint32_t begin, end;
   uint16_t wanted[TILE * TILE];
-  rt_film_pixel pixels[TILE * TILE];
-  uint64_t samples, rays, not_finite, overflow;
+  rt_film_cells cells; /* TILE * TILE of them, as the film's are */
+  uint64_t samples, spared, rays, not_finite, overflow;
   noise noise;
 } item;
 _Static_assert(ITEM_SAMPLES <= 16, "wanted has 16 bits");
 
-/* Which samples the item has to take: all, but what the film had already. */
-static void find_wanted(rt_job *job, item *item) {
+/* Waits until all samples before the item's round are merged; false when the job was stopped. */
+static bool wait_for_round(rt_job *job, const item *item) {
+  uint32_t round = RT_ADAPTIVE_START;
+  while (2 * round <= item->begin) round *= 2;
+  uint32_t passes = 4 + round / ITEM_SAMPLES; /* of pass_range, up to there */
+  pthread_mutex_lock(&job->lock);
+  while (job->passes_done[item->tile] < passes && !atomic_load(&job->stop)) pthread_cond_wait(&job->merged, &job->lock);
+  pthread_mutex_unlock(&job->lock);
+  return !atomic_load(&job->stop);
+}
+_Static_assert(RT_ADAPTIVE_START == ITEM_SAMPLES, "passes before the first look are those of pass_range");
+
+/* Which samples the item has to take: all, but what the film had already, and those of pixels that are clean. */
+static bool find_wanted(rt_job *job, item *item) {
   uint16_t all = (uint16_t)((1u << (item->end - item->begin)) - 1u), *wanted = item->wanted;
-  if (!job->resumed) {
+  bool looks = job->settings.noise > 0.0f && item->begin >= RT_ADAPTIVE_START;
+  item->spared = 0;
+  if (!job->resumed && !looks) {
     for (int i = 0; i < TILE * TILE; i++) wanted[i] = all;
-    return;
+    return true;
   }
+  if (looks && !wait_for_round(job, item)) return false;
   pthread_mutex_t *lock = &job->locks[item->tile % LOCKS];
   uint32_t set = 0;
   uint16_t bits = all;
   pthread_mutex_lock(lock);
   for (int y = item->rect.y0; y < item->rect.y1; y++) {
     for (int x = item->rect.x0; x < item->rect.x1; x++) {
-      uint32_t taken = rt_film_at(job->film, x, y)->taken;
+      size_t i = rt_film_index(job->film, x, y);
+      uint32_t taken = job->film->cells.pixels[i].taken;
       if (taken != set) {
         set = taken;
         bits = 0;
@@ -117,29 +136,34 @@ static void find_wanted(rt_job *job, item *item) {
           if (rt_ranges_count(job->film->sets, set, (rt_range){s, s + 1}) == 0)
             bits |= (uint16_t)(1u << (s - item->begin));
       }
-      *wanted++ = bits;
+      bool clean = looks && rt_film_may_stop(job->film, i);
+      *wanted++ = clean ? 0 : bits;
+      if (clean) item->spared += item->end - item->begin;
     }
   }
   pthread_mutex_unlock(lock);
+  return true;
 }
 
 /* False when the job was stopped on the way. */
 static bool render_item(rt_job *job, item *item) {
   const int *crop = job->settings.crop;
-  rt_film_pixel *pixel = item->pixels;
   const uint16_t *wanted = item->wanted;
-  memset(item->pixels, 0, sizeof item->pixels);
+  rt_features features, *if_kept = item->cells.aovs ? &features : NULL;
+  size_t i = 0;
+  rt_film_cells_clear(&item->cells);
   item->samples = item->rays = item->not_finite = item->overflow = 0;
   item->noise = (noise){0};
   for (int y = item->rect.y0; y < item->rect.y1; y++) {
-    for (int x = item->rect.x0; x < item->rect.x1; x++, pixel++, wanted++) {
+    for (int x = item->rect.x0; x < item->rect.x1; x++, i++, wanted++) {
       if (atomic_load_explicit(&job->stop, memory_order_relaxed)) return false;
       double sum = 0.0, squares = 0.0;
       uint32_t taken = 0;
       for (uint32_t s = item->begin; s < item->end; s++) {
         if (!(*wanted >> (s - item->begin) & 1u)) continue;
-        rt_path_sample sample = rt_integrator_sample(&job->integrator, x + crop[0], y + crop[1], s);
-        rt_sample_fate fate = rt_film_add(pixel, sample.radiance, sample.covered);
+        rt_path_sample sample = rt_integrator_sample(&job->integrator, x + crop[0], y + crop[1], s, if_kept);
+        rt_sample_fate fate =
+            rt_film_cells_add(&item->cells, i, &(rt_film_sample){s, sample.radiance, sample.covered, if_kept});
         taken++;
         item->rays += sample.rays;
         item->not_finite += fate == RT_SAMPLE_NOT_FINITE;
@@ -174,19 +198,19 @@ static rt_status note_taken(rt_film *film, rt_film_pixel *pixel, uint32_t begin,
 /* RT_NO_MEMORY: some pixels' samples could not be noted, and were not added. */
 static rt_status merge_item(rt_job *job, const item *item, rt_error *err) {
   pthread_mutex_t *lock = &job->locks[item->tile % LOCKS];
-  const rt_film_pixel *from = item->pixels;
   const uint16_t *wanted = item->wanted;
   rt_status status = RT_OK;
+  size_t i = 0;
   pthread_mutex_lock(lock);
   for (int y = item->rect.y0; y < item->rect.y1; y++) {
-    for (int x = item->rect.x0; x < item->rect.x1 && status == RT_OK; x++, from++, wanted++) {
-      rt_film_pixel *into = rt_film_at(job->film, x, y);
-      status = note_taken(job->film, into, item->begin, *wanted, err);
-      if (status == RT_OK) rt_film_add_sums(into, from);
+    for (int x = item->rect.x0; x < item->rect.x1 && status == RT_OK; x++, i++, wanted++) {
+      status = note_taken(job->film, rt_film_at(job->film, x, y), item->begin, *wanted, err);
+      if (status == RT_OK) rt_film_cells_join(&job->film->cells, rt_film_index(job->film, x, y), &item->cells, i);
     }
   }
   pthread_mutex_unlock(lock);
   atomic_fetch_add(&job->samples, item->samples);
+  atomic_fetch_add(&job->spared, item->spared);
   atomic_fetch_add(&job->rays, item->rays);
   atomic_fetch_add(&job->not_finite, item->not_finite);
   atomic_fetch_add(&job->overflow, item->overflow);
@@ -194,6 +218,10 @@ static rt_status merge_item(rt_job *job, const item *item, rt_error *err) {
   job->noise.variance += item->noise.variance;
   job->noise.luminance += item->noise.luminance;
   job->noise.pixels += item->noise.pixels;
+  if (job->passes_done) {
+    job->passes_done[item->tile]++;
+    pthread_cond_broadcast(&job->merged);
+  }
   pthread_mutex_unlock(&job->lock);
   return status;
 }
@@ -204,20 +232,21 @@ static void *work(void *context) {
   rt_float_mode saved;
   rt_float_mode_set(&saved);
   item item;
+  rt_error problem;
+  if (rt_film_cells_init(&item.cells, job->film->cells.aovs, TILE * TILE, &problem) != RT_OK) rt_job_stop(job);
   for (;;) {
     uint64_t number = atomic_fetch_add(&job->next_item, 1);
     if (number >= job->items || atomic_load(&job->stop)) break;
     item.tile = (int)(number % tiles);
     item.rect = rt_film_tile(job->film, item.tile);
     pass_range(&job->settings, number / tiles, &item.begin, &item.end);
-    find_wanted(job, &item);
-    if (!render_item(job, &item)) break;
-    rt_error problem;
+    if (!find_wanted(job, &item) || !render_item(job, &item)) break;
     if (merge_item(job, &item, &problem) != RT_OK) {
       rt_job_stop(job);
       break;
     }
   }
+  rt_film_cells_free(&item.cells);
   rt_float_mode_restore(&saved);
   pthread_mutex_lock(&job->lock);
   if (--job->running == 0) {
@@ -244,6 +273,11 @@ static rt_status check_settings(const rt_render_settings *s, rt_error *err) {
   if (s->threads < 1 || s->threads > MAX_THREADS) {
     return rt_fail(err, RT_BAD_USAGE, "threads is %d: 1 to %d", s->threads, MAX_THREADS);
   }
+  if (!(s->noise >= 0.0f)) return rt_fail(err, RT_BAD_USAGE, "noise must not be negative");
+  if (s->noise > 0.0f && s->sample_begin != 0) {
+    return rt_fail(err, RT_BAD_USAGE, "samples begin at %u: with a noise to stop at they begin at 0", s->sample_begin);
+  }
+  if (s->aovs >= RT_AOV_BIT(RT_AOVS)) return rt_fail(err, RT_BAD_USAGE, "there is no such AOV");
   if (!(s->clamp_indirect >= 0.0f)) return rt_fail(err, RT_BAD_USAGE, "clamp_indirect must not be negative");
   return RT_OK;
 }
@@ -273,7 +307,9 @@ static void key_of(rt_film_key *key, const rt_scene *scene, const rt_render_sett
                        .max_depth = s->max_depth,
                        .filter = s->filter,
                        .clamp_indirect = s->clamp_indirect,
-                       .transparent = s->transparent};
+                       .transparent = s->transparent,
+                       .aovs = s->aovs,
+                       .noise = s->noise};
   rt_scene_hash(scene, key->scene);
 }
 
@@ -313,8 +349,13 @@ rt_status rt_job_start(rt_job **out, rt_scene *scene, const rt_render_settings *
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&job->ended, &monotonic);
   pthread_condattr_destroy(&monotonic);
+  pthread_cond_init(&job->merged, NULL);
   clock_gettime(CLOCK_MONOTONIC, &job->start);
   status = begin_film(job, before, err);
+  if (status == RT_OK && settings->noise > 0.0f) {
+    job->passes_done = rt_alloc((size_t)rt_film_tiles(job->film), sizeof *job->passes_done, err);
+    if (!job->passes_done) status = RT_NO_MEMORY;
+  }
   if (status == RT_OK) {
     job->items = pass_count(settings) * (uint64_t)rt_film_tiles(job->film);
     job->threads = rt_alloc((size_t)settings->threads, sizeof *job->threads, err);
@@ -351,7 +392,8 @@ void rt_job_progress(rt_job *job, rt_progress *out) {
   uint64_t pixels = (uint64_t)job->film->width * (uint64_t)job->film->height, made = atomic_load(&job->samples);
   *out = (rt_progress){.samples = made + job->had,
                        .made = made,
-                       .total = pixels * (job->settings.sample_end - job->settings.sample_begin),
+                       .total =
+                           pixels * (job->settings.sample_end - job->settings.sample_begin) - atomic_load(&job->spared),
                        .rays = atomic_load(&job->rays),
                        .not_finite = atomic_load(&job->not_finite),
                        .overflow = atomic_load(&job->overflow),
@@ -366,7 +408,12 @@ void rt_job_progress(rt_job *job, rt_progress *out) {
   pthread_mutex_unlock(&job->lock);
 }
 
-void rt_job_stop(rt_job *job) { atomic_store(&job->stop, true); }
+void rt_job_stop(rt_job *job) {
+  atomic_store(&job->stop, true);
+  pthread_mutex_lock(&job->lock);
+  pthread_cond_broadcast(&job->merged);
+  pthread_mutex_unlock(&job->lock);
+}
 
 static void hold_tile(void *context, int tile) { pthread_mutex_lock(&((rt_job *)context)->locks[tile % LOCKS]); }
 static void release_tile(void *context, int tile) { pthread_mutex_unlock(&((rt_job *)context)->locks[tile % LOCKS]); }
@@ -374,6 +421,11 @@ static void release_tile(void *context, int tile) { pthread_mutex_unlock(&((rt_j
 rt_status rt_job_image(rt_job *job, rt_image **out, rt_error *err) {
   const rt_film_access access = {hold_tile, release_tile, job};
   return rt_film_to_image(job->film, &access, out, err);
+}
+
+rt_status rt_job_aov(rt_job *job, rt_aov aov, rt_image **out, rt_error *err) {
+  const rt_film_access access = {hold_tile, release_tile, job};
+  return rt_film_to_aov(job->film, &access, aov, out, err);
 }
 
 rt_status rt_job_save(rt_job *job, const char *path, rt_error *err) {
@@ -388,8 +440,10 @@ void rt_job_free(rt_job *job) {
   for (int i = 0; i < LOCKS; i++) pthread_mutex_destroy(&job->locks[i]);
   pthread_mutex_destroy(&job->lock);
   pthread_cond_destroy(&job->ended);
+  pthread_cond_destroy(&job->merged);
   rt_scene_free(job->scene);
   rt_film_free(job->film);
   rt_free(job->threads);
+  rt_free(job->passes_done);
   rt_free(job);
 }

@@ -7,6 +7,7 @@
  *
  * What is read is believed in nothing: every count is checked against what it counts before it is used, and a film is
  * handed out only when the checksum fits. */
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -16,7 +17,7 @@
 #include "render/film.h"
 
 static const char MAGIC[8] = {'r', 't', 'l', 'p', 'a', 'r', 't', '\n'};
-#define FORMAT 1u
+#define FORMAT 2u
 #define MAX_RUN (RT_FILM_TILE * RT_FILM_TILE)
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
@@ -40,15 +41,22 @@ static void put_u32(writer *w, uint32_t v) {
 
 static void put_header(writer *w, const rt_film *film) {
   const rt_film_key *key = &film->key;
-  uint32_t clamp;
+  uint32_t clamp, noise;
   memcpy(&clamp, &key->clamp_indirect, sizeof clamp);
+  memcpy(&noise, &key->noise, sizeof noise);
   put(w, MAGIC, sizeof MAGIC);
   put_u32(w, FORMAT);
   put(w, key->version, sizeof key->version);
   put(w, key->scene, 64);
-  const uint32_t fields[] = {(uint32_t)key->width, (uint32_t)key->height, key->seed,
-                             key->max_depth,       (uint32_t)key->filter, clamp,
-                             key->transparent};
+  const uint32_t fields[] = {(uint32_t)key->width,
+                             (uint32_t)key->height,
+                             key->seed,
+                             key->max_depth,
+                             (uint32_t)key->filter,
+                             clamp,
+                             key->transparent,
+                             key->aovs,
+                             noise};
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) put_u32(w, fields[i]);
   for (int i = 0; i < 4; i++) put_u32(w, (uint32_t)film->crop[i]);
 }
@@ -82,46 +90,61 @@ static rt_status put_set(writer *w, const rt_film *film, uint32_t set, rt_error 
   return RT_OK;
 }
 
-/* The tile's pixels, in the order of the file, which is that of reading. */
-static int copy_tile(const rt_film *film, int tile, rt_film_pixel out[MAX_RUN]) {
+/* The tile's cells, in the order of the file, which is that of reading. Returns how many. */
+static size_t copy_tile(rt_film_cells *out, const rt_film *film, int tile) {
   rt_film_rect r = rt_film_tile(film, tile);
-  int n = 0;
+  size_t n = 0;
   for (int y = r.y0; y < r.y1; y++)
-    for (int x = r.x0; x < r.x1; x++) out[n++] = *rt_film_at(film, x, y);
+    for (int x = r.x0; x < r.x1; x++) rt_film_cells_copy(out, n++, &film->cells, rt_film_index(film, x, y));
   return n;
 }
 
-static rt_status put_tile(writer *w, const rt_film *film, const rt_film_pixel *pixels, int n, rt_error *err) {
-  for (int i = 0, end; i < n; i = end) {
+static void put_cell(writer *w, const rt_film_cells *cells, size_t i) {
+  const rt_film_pixel *pixel = &cells->pixels[i];
+  put_u32(w, pixel->samples);
+  put_u32(w, pixel->covered);
+  for (int c = 0; c < 3; c++) put_sum(w, pixel->sum[c]);
+  for (int s = 0; s < cells->n_sums; s++) put_sum(w, cells->sums[i * (size_t)cells->n_sums + (size_t)s]);
+  if (!cells->ids) return;
+  put_u32(w, cells->ids[i].sample);
+  put_u32(w, cells->ids[i].shape);
+  put_u32(w, cells->ids[i].material);
+}
+
+static rt_status put_tile(writer *w, const rt_film *film, const rt_film_cells *cells, size_t n, rt_error *err) {
+  const rt_film_pixel *pixels = cells->pixels;
+  for (size_t i = 0, end; i < n; i = end) {
     for (end = i + 1; end < n && pixels[end].taken == pixels[i].taken; end++) {
     }
     put_u32(w, (uint32_t)(end - i));
     rt_status status = put_set(w, film, pixels[i].taken, err);
     if (status != RT_OK) return status;
   }
-  for (int i = 0; i < n; i++) {
-    if (pixels[i].taken == 0) continue;
-    put_u32(w, pixels[i].samples);
-    put_u32(w, pixels[i].covered);
-    for (int c = 0; c < 3; c++) put_sum(w, pixels[i].sum[c]);
-  }
+  for (size_t i = 0; i < n; i++)
+    if (pixels[i].taken != 0) put_cell(w, cells, i);
   return RT_OK;
 }
 
 rt_status rt_film_write(const rt_film *film, const rt_film_access *access, const char *path, rt_error *err) {
-  rt_file *file;
-  rt_status status = rt_file_create(&file, path, err);
+  rt_film_cells cells;
+  rt_status status = rt_film_cells_init(&cells, film->cells.aovs, MAX_RUN, err);
   if (status != RT_OK) return status;
+  rt_file *file;
+  status = rt_file_create(&file, path, err);
+  if (status != RT_OK) {
+    rt_film_cells_free(&cells);
+    return status;
+  }
   writer w = {.stream = rt_file_stream(file)};
   rt_sha256_init(&w.sha);
   put_header(&w, film);
-  rt_film_pixel pixels[MAX_RUN];
   for (int tile = 0; tile < rt_film_tiles(film) && status == RT_OK; tile++) {
     if (access) access->hold(access->context, tile);
-    int n = copy_tile(film, tile, pixels);
+    size_t n = copy_tile(&cells, film, tile);
     if (access) access->release(access->context, tile);
-    status = put_tile(&w, film, pixels, n, err);
+    status = put_tile(&w, film, &cells, n, err);
   }
+  rt_film_cells_free(&cells);
   if (status != RT_OK) {
     rt_file_abandon(file);
     return status;
@@ -188,7 +211,7 @@ static rt_status get_header(reader *r, rt_film_key *key, int crop[4], rt_error *
   if (r->failed || memcmp(magic, MAGIC, sizeof MAGIC) != 0)
     return rt_fail(err, RT_BAD_DATA, "%s: is no part file: give what rtlua wrote by -o NAME.part or --checkpoint",
                    r->path);
-  uint32_t format = get_u32(r), clamp;
+  uint32_t format = get_u32(r), clamp, noise;
   if (!r->failed && format != FORMAT)
     return rt_fail(err, RT_BAD_DATA, "%s: is of format %u, this rtlua reads format %u: use the rtlua that wrote it",
                    r->path, format, FORMAT);
@@ -204,6 +227,10 @@ static rt_status get_header(reader *r, rt_film_key *key, int crop[4], rt_error *
   clamp = get_u32(r);
   memcpy(&key->clamp_indirect, &clamp, sizeof clamp);
   key->transparent = get_at_most(r, 1) != 0;
+  key->aovs = get_at_most(r, RT_AOV_BIT(RT_AOVS) - 1);
+  noise = get_u32(r);
+  memcpy(&key->noise, &noise, sizeof noise);
+  if (!(key->noise >= 0.0f && key->noise < INFINITY)) r->failed = true;
   for (int i = 0; i < 4; i++) crop[i] = (int)get_at_most(r, RT_MAX_SIDE);
   bool fits = crop[0] < crop[2] && crop[1] < crop[3] && crop[2] <= key->width && crop[3] <= key->height;
   return r->failed || !fits ? damaged(r, err) : RT_OK;
@@ -251,6 +278,18 @@ static rt_status get_set(reader *r, const rt_film *film, uint32_t *set, uint32_t
   return status;
 }
 
+/* What follows the count of samples. */
+static void get_cell(reader *r, rt_film_cells *cells, size_t i) {
+  rt_film_pixel *pixel = &cells->pixels[i];
+  pixel->covered = get_at_most(r, pixel->samples);
+  for (int c = 0; c < 3; c++) pixel->sum[c] = get_sum(r);
+  for (int s = 0; s < cells->n_sums; s++) cells->sums[i * (size_t)cells->n_sums + (size_t)s] = get_sum(r);
+  if (!cells->ids) return;
+  cells->ids[i].sample = get_u32(r);
+  cells->ids[i].shape = get_u32(r);
+  cells->ids[i].material = get_u32(r);
+}
+
 static rt_status get_tile(reader *r, rt_film *film, int tile, rt_error *err) {
   rt_film_rect rect = rt_film_tile(film, tile);
   uint32_t counts[MAX_RUN] = {0}, sets[MAX_RUN] = {0};
@@ -272,8 +311,7 @@ static rt_status get_tile(reader *r, rt_film *film, int tile, rt_error *err) {
       pixel->taken = sets[i];
       if (sets[i] == 0) continue;
       pixel->samples = get_at_most(r, counts[i]);
-      pixel->covered = get_at_most(r, pixel->samples);
-      for (int c = 0; c < 3; c++) pixel->sum[c] = get_sum(r);
+      get_cell(r, &film->cells, rt_film_index(film, x, y));
     }
   }
   return r->failed ? damaged(r, err) : RT_OK;

@@ -42,6 +42,18 @@ bool rt_bsdf_is_delta(const rt_bsdf *bsdf) {
   return true;
 }
 
+rt_rgb rt_bsdf_albedo(const rt_bsdf *bsdf) {
+  switch (bsdf->kind) {
+  case RT_BSDF_METAL: return metal_albedo(bsdf);
+  case RT_BSDF_PLASTIC: return plastic_albedo(bsdf);
+  case RT_BSDF_DIFFUSE:
+  case RT_BSDF_MIRROR:
+  case RT_BSDF_GLASS: return bsdf->color;
+  case RT_BSDF_NONE: break;
+  }
+  return v3_all(1.0f);
+}
+
 rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf) {
   *pdf = 0.0f;
   if (bsdf->kind == RT_BSDF_GLASS) return glass_eval(bsdf, wo, wi, pdf);

@@ -16,6 +16,7 @@ static inline void sample_delta(rt_bsdf_sample_t *out, rt_vec3 wi, rt_rgb weight
 }
 
 bool metal_is_smooth(const rt_bsdf *bsdf);
+rt_rgb metal_albedo(const rt_bsdf *bsdf);
 rt_rgb metal_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf);
 bool metal_sample(const rt_bsdf *bsdf, rt_vec3 wo, const float u[3], rt_bsdf_sample_t *out);
 
@@ -24,6 +25,7 @@ rt_rgb glass_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf);
 bool glass_sample(const rt_bsdf *bsdf, rt_vec3 wo, const float u[3], rt_bsdf_sample_t *out);
 
 bool plastic_is_delta(const rt_bsdf *bsdf);
+rt_rgb plastic_albedo(const rt_bsdf *bsdf);
 rt_rgb plastic_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf);
 bool plastic_sample(const rt_bsdf *bsdf, rt_vec3 wo, const float u[3], rt_bsdf_sample_t *out);
 

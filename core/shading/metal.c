@@ -11,6 +11,8 @@ static rt_rgb reflectance(const rt_bsdf *bsdf, float c) {
 
 bool metal_is_smooth(const rt_bsdf *bsdf) { return !(bsdf->alpha >= RT_ALPHA_SMOOTH); }
 
+rt_rgb metal_albedo(const rt_bsdf *bsdf) { return reflectance(bsdf, 1.0f); }
+
 rt_rgb metal_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf) {
   ggx_lobe lobe;
   if (metal_is_smooth(bsdf) || !ggx_reflect(wo, wi, bsdf->alpha, &lobe)) return rgb_black();

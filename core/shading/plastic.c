@@ -42,6 +42,13 @@ static bool lobes_at(const rt_bsdf *bsdf, rt_vec3 wo, lobes *out) {
   return true;
 }
 
+rt_rgb plastic_albedo(const rt_bsdf *bsdf) {
+  lobes l;
+  if (!lobes_at(bsdf, v3(0.0f, 0.0f, 1.0f), &l)) return rgb_black();
+  float n2 = bsdf->ior * bsdf->ior;
+  return v3_mad(v3_all(l.p_coat * l.sum), l.base, n2 * (1.0f - bsdf->f_internal));
+}
+
 /* f |cos| and the density, of all that is not delta. */
 static rt_rgb eval_at(const rt_bsdf *bsdf, const lobes *l, rt_vec3 wo, rt_vec3 wi, float *pdf) {
   float g, cosine = wi.z * (1.0f / RT_PI_F), through = 1.0f - fresnel_dielectric(f_min(wi.z, 1.0f), bsdf->ior, &g);

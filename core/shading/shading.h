@@ -57,6 +57,8 @@ void rt_material_bsdf(const rt_materials *materials, uint32_t material, float u,
 
 /* True when the BSDF has only directions of probability zero: it cannot be evaluated, only sampled. */
 bool rt_bsdf_is_delta(const rt_bsdf *bsdf);
+/* What it reflects of light that comes straight on, about: for denoisers. A light, which has no BSDF, counts as white. */
+rt_rgb rt_bsdf_albedo(const rt_bsdf *bsdf);
 /* f(wo, wi) |cos wi| for radiance carried from wi to wo, and the density of rt_bsdf_sample for wi. Opaque BSDFs
  * reflect on both sides: the caller has flipped the frame for them so that wo.z > 0; for glass z is the outward
  * normal and wo.z may be negative. */
