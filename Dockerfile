@@ -13,7 +13,7 @@ RUN scripts/setup.sh install build
 
 FROM debian:bookworm-slim AS packages
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates libcurl4 libpng16-16 lua-argparse lua-cjson lua-filesystem lua5.4 \
+      ca-certificates libcurl4 libjpeg62-turbo libopenexr-3-1-30 libpng16-16 lua-argparse lua-cjson lua-filesystem lua5.4 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt
 
 FROM tools AS build

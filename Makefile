@@ -32,6 +32,12 @@ PNG_CFLAGS := $(if $(PNG_INCDIR),-I$(PNG_INCDIR),$(call package_flags,--cflags l
 PNG_LIBS := $(if $(PNG_LIBDIR),-L$(PNG_LIBDIR) )$(or $(call package_flags,--libs libpng),-lpng)
 CURL_CFLAGS := $(if $(CURL_INCDIR),-I$(CURL_INCDIR),$(call package_flags,--cflags libcurl))
 CURL_LIBS := $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) )$(or $(call package_flags,--libs libcurl),-lcurl)
+# Optional. Of OpenEXR the C core alone, which came with 3.1.
+EXR_LIBS := $(filter -L% -lOpenEXRCore%,$(call package_flags,--libs OpenEXR))
+EXR_CFLAGS := $(if $(EXR_LIBS),-DRT_HAVE_OPENEXR $(filter -I%,$(call package_flags,--cflags OpenEXR)))
+JPEG_LIBS := $(call package_flags,--libs libjpeg)
+JPEG_CFLAGS := $(if $(JPEG_LIBS),-DRT_HAVE_LIBJPEG $(call package_flags,--cflags libjpeg))
+IMAGE_CFLAGS = $(PNG_CFLAGS) $(EXR_CFLAGS) $(JPEG_CFLAGS)
 
 LUA ?= $(or $(shell command -v lua5.4),lua)
 BUSTED ?= $(or $(shell command -v busted),busted)
@@ -80,7 +86,7 @@ rtlua.so: $(OUT)/rtlua.so build/variant
 
 $(OUT)/rtlua.so: $(BINDING_OBJECTS) $(OUT)/librtcore.a
 	$(call say,LINK)
-	$(Q)$(LINK) -o $@ $^ $(PNG_LIBS) $(CURL_LIBS) -lm
+	$(Q)$(LINK) -o $@ $^ $(PNG_LIBS) $(EXR_LIBS) $(JPEG_LIBS) $(CURL_LIBS) -lm
 
 $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 	$(call say,AR)
@@ -90,7 +96,7 @@ $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 $(OUT)/core/%.o: core/%.c $(OUT)/flags
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) -fvisibility=hidden $(PNG_CFLAGS) $(CURL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE) -fvisibility=hidden $(IMAGE_CFLAGS) $(CURL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
 	$(call say,CC)
@@ -99,7 +105,7 @@ $(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
 
 # Files that change only when what they say does: objects follow the flags, the archive the list of sources, and
 # rtlua.so the variant. Before the first build of a variant, what it needs is looked for.
-HEADER_FLAGS = $(LUA_CFLAGS) $(PNG_CFLAGS) $(CURL_CFLAGS)
+HEADER_FLAGS = $(LUA_CFLAGS) $(IMAGE_CFLAGS) $(CURL_CFLAGS)
 MISSING = $(shell CC="$(CC)" HEADER_FLAGS="$(HEADER_FLAGS)" scripts/setup.sh missing build)
 say_missing = $(if $(1),$(error rtlua needs packages that are not here: apt-get install $(strip $(1))))
 keep = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@

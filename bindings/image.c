@@ -61,11 +61,35 @@ static int l_compare(lua_State *L) {
   return 1;
 }
 
+/* ssim(a, b): a number. */
+static int l_ssim(lua_State *L) {
+  rt_image *a = rtl_check_image(L, 1), *b = rtl_check_image(L, 2);
+  double ssim = 0.0;
+  rt_error err;
+  rt_status status = rt_image_ssim(a, b, &ssim, &err);
+  lua_pushnumber(L, ssim);
+  return rtl_result(L, status, &err, 1);
+}
+
+/* flip(a, b[, pixels_per_degree]): the mean, and the map as an image. */
+static int l_flip(lua_State *L) {
+  rt_image *a = rtl_check_image(L, 1), *b = rtl_check_image(L, 2);
+  double ppd = luaL_optnumber(L, 3, RT_FLIP_PIXELS_PER_DEGREE), mean = 0.0;
+  rt_error err;
+  rtl_image *u = rtl_new_image(L);
+  rt_status status = rt_image_flip(a, b, ppd, &mean, &u->image, &err);
+  lua_pushnumber(L, mean);
+  lua_insert(L, -2);
+  return rtl_result(L, status, &err, 2);
+}
+
 /* ---- Saving ---- */
 
 /* Reads options, a table at `index` or nothing. The table keeps the texts, a userdata on the stack their list. */
 static rt_save_options check_options(lua_State *L, int index) {
-  static const char *const tonemaps[] = {"none", "agx", "filmic", NULL};
+  static const char *const tonemaps[] = {"none", "agx", "aces", "filmic", NULL};
+  static const char *const exr_types[] = {"half", "float", NULL};
+  static const char *const exr_compressions[] = {"zip", "zips", "none", NULL};
   rt_save_options options = RT_SAVE_OPTIONS_INIT;
   if (lua_isnoneornil(L, index)) return options;
   luaL_checktype(L, index, LUA_TTABLE);
@@ -73,6 +97,15 @@ static rt_save_options check_options(lua_State *L, int index) {
   options.tonemap = (rt_tonemap)rtl_option(L, index, "tonemap", tonemaps, "none");
   options.bits = (int)rtl_integer_or(L, index, "bits", 8, 16, 8);
   if (options.bits != 8 && options.bits != 16) luaL_error(L, "bits: 8 or 16 expected, got %d", options.bits);
+  options.quality = (int)rtl_integer_or(L, index, "quality", 1, 100, options.quality);
+  options.exr_type = (rt_exr_type)rtl_option(L, index, "exr_type", exr_types, "half");
+  options.exr_compression = (rt_exr_compression)rtl_option(L, index, "exr_compression", exr_compressions, "zip");
+  lua_pushliteral(L, "dither");
+  if (lua_rawget(L, index) != LUA_TNIL) options.dither = lua_toboolean(L, -1);
+  lua_pushliteral(L, "white_balance");
+  options.white_balance = lua_rawget(L, index) != LUA_TNIL;
+  lua_pop(L, 2);
+  if (options.white_balance) rtl_numbers(L, index, "white_balance", options.white_matrix, 9);
 
   lua_pushliteral(L, "text");
   if (lua_rawget(L, index) == LUA_TNIL) return options;
@@ -212,7 +245,8 @@ rtl_image *rtl_new_image(lua_State *L) {
 
 RTL_OPEN luaopen_rtlua_core_image(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"new", l_new}, {"load", l_load}, {"can_save", l_can_save}, {"compare", l_compare}, {NULL, NULL}};
+      {"new", l_new},   {"load", l_load}, {"can_save", l_can_save}, {"compare", l_compare}, {"ssim", l_ssim},
+      {"flip", l_flip}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -91,13 +91,23 @@ static int l_failed(lua_State *L) {
   return 1;
 }
 
+static void set_optional(lua_State *L, const char *name, const char *version, const char *package) {
+  if (version)
+    lua_pushstring(L, version);
+  else
+    lua_pushfstring(L, "none (package %s, then build again)", package);
+  lua_setfield(L, -2, name);
+}
+
 /* features(): what this build stands on, by name, with versions. */
 static int l_features(lua_State *L) {
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 4);
   lua_pushliteral(L, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
   lua_setfield(L, -2, "lua");
   lua_pushstring(L, png_get_libpng_ver(NULL));
   lua_setfield(L, -2, "libpng");
+  set_optional(L, "openexr", rt_openexr_version(), "libopenexr-dev");
+  set_optional(L, "libjpeg", rt_libjpeg_version(), "libjpeg-dev");
   return 1;
 }
 

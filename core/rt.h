@@ -60,7 +60,8 @@ typedef struct rt_image rt_image;
 /* A blank image: `channels` is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); sides are 1 to 65,536; rows go from
  * top to bottom, values are linear floats. */
 rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_error *err);
-/* PNG, Radiance HDR or PFM, told by its content. Integer files are decoded from sRGB unless `raw`. */
+/* PNG, JPEG, OpenEXR, Radiance HDR or PFM, told by its content. Integer files are decoded from sRGB unless `raw`. Of an
+ * EXR: R, G, B and A, or Y, or its only channel; the data window, placed in the display window. */
 rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *err);
 rt_image *rt_image_ref(rt_image *image);
 void rt_image_free(rt_image *image);
@@ -70,22 +71,49 @@ int rt_image_channels(const rt_image *image);
 float *rt_image_pixels(rt_image *image); /* width * height * channels floats */
 const float *rt_image_view(const rt_image *image);
 
-typedef enum { RT_TONEMAP_NONE, RT_TONEMAP_AGX, RT_TONEMAP_FILMIC } rt_tonemap;
+/* Where an image lies in a whole picture of full[0] by full[1] pixels: its top left pixel is the picture's pixel
+ * (origin[0], origin[1]). A new image is a whole picture. An EXR's windows say it, and dithering follows it. */
+typedef struct {
+  int origin[2], full[2];
+} rt_placement;
+void rt_image_place(rt_image *image, rt_placement placement);
+rt_placement rt_image_placement(const rt_image *image);
+
+/* OpenEXR's standard attributes of these names: matrices for row vectors (p' = p m, element [row][column]). Camera
+ * space is left-handed, +z is where the camera looks; NDC is (0, 0) at the whole picture's top left corner and (1, 1) at
+ * its bottom right, after the division by w. */
+typedef struct {
+  float world_to_camera[4][4], world_to_ndc[4][4];
+} rt_camera_matrices;
+void rt_image_set_camera(rt_image *image, const rt_camera_matrices *matrices);
+
+/* core/image/tonemap.c says what they are. */
+typedef enum { RT_TONEMAP_NONE, RT_TONEMAP_AGX, RT_TONEMAP_ACES, RT_TONEMAP_FILMIC } rt_tonemap;
+typedef enum { RT_EXR_HALF, RT_EXR_FLOAT } rt_exr_type;
+typedef enum { RT_EXR_ZIP, RT_EXR_ZIPS, RT_EXR_NONE } rt_exr_compression; /* deflate of 16 lines, of 1 line */
 typedef struct {
   const char *key, *value;
 } rt_text;
+/* Display formats are PNG and JPEG; EXR, PFM and HDR hold the linear values, which exposure, white balance and tone
+ * curve leave alone. */
 typedef struct {
-  float exposure; /* EV: display formats multiply by 2^exposure; PFM and HDR stay linear and untouched */
+  float exposure; /* EV: display formats multiply by 2^exposure */
   rt_tonemap tonemap;
-  int bits;            /* PNG: 8 or 16 */
-  const rt_text *text; /* PNG tEXt chunks, Latin-1 */
+  bool white_balance;
+  double white_matrix[9]; /* white_balance: rows of what linear Rec. 709 is multiplied by before the tone curve */
+  int bits;               /* PNG: 8 or 16 */
+  bool dither;            /* 8 bits */
+  int quality;            /* JPEG: 1 to 100 */
+  rt_exr_type exr_type;   /* of colours; data are float, ids uint */
+  rt_exr_compression exr_compression;
+  const rt_text *text; /* PNG: tEXt chunks, Latin-1; EXR: string attributes */
   size_t n_text;
 } rt_save_options;
 #define RT_SAVE_OPTIONS_INIT                                                                                           \
-  { 0.0f, RT_TONEMAP_NONE, 8, NULL, 0 }
+  { .bits = 8, .dither = true, .quality = 95 }
 
-/* Writes by the extension of `path` (.png, .pfm, .hdr): temporary name in the same folder, fsync, rename. Alpha is
- * taken as premultiplied and stored unpremultiplied in PNG. */
+/* Writes by the extension of `path` (.png, .jpg, .jpeg, .exr, .pfm, .hdr): temporary name in the same folder, fsync,
+ * rename. Alpha is taken as premultiplied and stored unpremultiplied in PNG; JPEG and PFM leave it out. */
 rt_status rt_image_save(const rt_image *image, const char *path, const rt_save_options *options, rt_error *err);
 /* RT_CANT_WRITE or RT_BAD_USAGE now instead of after an hour of rendering: is there a writer for the extension, and
  * may a file be made there? Leaves nothing behind. */
@@ -94,11 +122,36 @@ rt_status rt_image_can_save(const char *path, rt_error *err);
 rt_status rt_image_write_png(const rt_image *image, int fd, const rt_save_options *options, rt_error *err);
 
 typedef struct {
+  const char *name;     /* "" is the picture itself */
+  const char *channels; /* one letter each: "RGBA", "RGB", "XYZ", "Z", "UV", "I" */
+  const rt_image *image;
+} rt_layer;
+/* Several images of one size and place as one EXR: channel "R" of the layer "", "albedo.R" of the layer "albedo". A
+ * layer "depth" of the channel "Z" is the channel "Z", which compositors look for. R, G, B, A and Y have options->exr_type,
+ * "I" (ids: whole, not negative) is uint, all else float. Other extensions hold one layer: RT_BAD_USAGE for more. */
+rt_status rt_image_save_layers(const rt_layer *layers, int count, const char *path, const rt_save_options *options,
+                               rt_error *err);
+
+/* The versions of the libraries that this build has for EXR and JPEG; NULL: none, and loading or saving such a file is
+ * RT_UNAVAILABLE. */
+const char *rt_openexr_version(void);
+const char *rt_libjpeg_version(void);
+
+typedef struct {
   double mse, relmse, psnr;
 } rt_difference;
 /* mse: mean of (a-b)^2 over pixels and channels; relmse: mean of (a-b)^2 / (b^2 + 0.01); psnr: 10 log10(1 / mse) in
  * dB of the sRGB-encoded, clipped values, infinity when equal. b is the reference. Sizes and channels must agree. */
 rt_status rt_image_compare(const rt_image *a, const rt_image *b, rt_difference *out, rt_error *err);
+/* Structural similarity (Wang et al. 2004) of the luma of the sRGB-encoded, clipped colours: 1 when equal. Alpha is not
+ * looked at. */
+rt_status rt_image_ssim(const rt_image *a, const rt_image *b, double *out, rt_error *err);
+/* LDR-FLIP (Andersson et al. 2020) of the clipped colours: the mean over the pixels of what a viewer who alternates
+ * between the two would notice, 0 (nothing) to 1. `pixels_per_degree` of the viewer, 1 to 1,000; 67 is the
+ * paper's. *map (may be NULL) becomes a grey image of it. b is the reference, alpha is not looked at. */
+#define RT_FLIP_PIXELS_PER_DEGREE 67.0
+rt_status rt_image_flip(const rt_image *a, const rt_image *b, double pixels_per_degree, double *mean, rt_image **map,
+                        rt_error *err);
 
 /* ---- Meshes ------------------------------------------------------------------------------------------------------ */
 

@@ -40,8 +40,14 @@ for_build() {
   need lua-argparse module argparse
   need lua-filesystem module lfs
 }
-for_test() {
+# What a build takes along when it is there.
+for_everything() {
   for_build
+  need libopenexr-dev header openexr.h OpenEXR
+  need libjpeg-dev header jpeglib.h libjpeg
+}
+for_test() {
+  for_everything
   need lua-busted lua5.4 -e "require 'busted.runner'"
   need pngcheck has pngcheck
   need lua-socket module socket
@@ -78,7 +84,8 @@ for_arm64() {
 what=${2-}
 case "${1-}:$what" in
   missing:build | missing:test | missing:machines | missing:lint | missing:arm64) "for_$what" ;;
-  install:build | install:test | install:machines | install:lint | install:arm64) "for_$what" ;;
+  install:build) for_everything ;;
+  install:test | install:machines | install:lint | install:arm64) "for_$what" ;;
   *) echo "usage: setup.sh missing|install build|test|machines|lint|arm64" >&2; exit 64 ;;
 esac
 missing=$(for package in $missing; do echo "$package"; done | sort -u)

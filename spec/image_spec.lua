@@ -129,7 +129,7 @@ describe("a PNG file", function()
 end)
 
 describe("tone mapping", function()
-  for _, name in ipairs { "none", "agx", "filmic" } do
+  for _, name in ipairs { "none", "agx", "aces", "filmic" } do
     it("is monotone and keeps black and greys: " .. name, function()
       local image = images.new(256, 1, 3)
       for x = 0, 255 do

@@ -83,7 +83,7 @@ local image = {}
 ---@return number[]
 function image:pixel(x, y) end
 
----Writes a file, its format told by its extension: .png, .pfm or .hdr. The file is never half written.
+---Writes a file, its format told by its extension: .png, .jpg, .exr, .pfm or .hdr. The file is never half written.
 ---@param path string
 ---@param options? rtlua.SaveOptions
 function image:save(path, options) end
@@ -187,8 +187,13 @@ function scene:start(options) end
 ---@field clamp_indirect? number The largest radiance of a sample's indirect part: less noise for some light lost; 0 is off. Default: 0.
 ---@field transparent? boolean The background is alpha 0 to the camera. Default: false.
 ---@field exposure? number Exposure in EV: display formats multiply by 2^exposure. Default: 0.
----@field tonemap? "none"|"agx"|"filmic" Tone curve of display formats; none only clips. Default: "none".
+---@field white_balance? number|number[] The light that is to look white, of display formats: a black body's temperature in kelvin, and a tint (above 0: greener than it, by 1/3000 of CIE 1960's u, v). No adaptation when absent.
+---@field tonemap? "none"|"agx"|"aces"|"filmic" Tone curve of display formats; none only clips. Default: "none".
 ---@field bits? 8|16 Bits for each channel of a PNG. Default: 8.
+---@field dither? boolean Hides the bands of slow gradients in 8 bits (PNG, JPEG) by an even pattern; what 8 bits hold exactly stays. Default: true.
+---@field quality? integer Quality of a JPEG. Default: 95.
+---@field exr_type? "half"|"float" Type of an EXR's colours: half (11 bits, at most 65504) or float. Data are float, ids uint. Default: "half".
+---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
 ---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.
@@ -210,8 +215,13 @@ function scene:start(options) end
 ---@field clamp_indirect? number The largest radiance of a sample's indirect part: less noise for some light lost; 0 is off. Default: 0.
 ---@field transparent? boolean The background is alpha 0 to the camera. Default: false.
 ---@field exposure? number Exposure in EV: display formats multiply by 2^exposure. Default: 0.
----@field tonemap? "none"|"agx"|"filmic" Tone curve of display formats; none only clips. Default: "none".
+---@field white_balance? number|number[] The light that is to look white, of display formats: a black body's temperature in kelvin, and a tint (above 0: greener than it, by 1/3000 of CIE 1960's u, v). No adaptation when absent.
+---@field tonemap? "none"|"agx"|"aces"|"filmic" Tone curve of display formats; none only clips. Default: "none".
 ---@field bits? 8|16 Bits for each channel of a PNG. Default: 8.
+---@field dither? boolean Hides the bands of slow gradients in 8 bits (PNG, JPEG) by an even pattern; what 8 bits hold exactly stays. Default: true.
+---@field quality? integer Quality of a JPEG. Default: 95.
+---@field exr_type? "half"|"float" Type of an EXR's colours: half (11 bits, at most 65504) or float. Data are float, ids uint. Default: "half".
+---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
 ---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.
@@ -224,8 +234,13 @@ function scene:start(options) end
 ---How a picture is encoded.
 ---@class rtlua.SaveOptions
 ---@field exposure? number Exposure in EV: display formats multiply by 2^exposure. Default: 0.
----@field tonemap? "none"|"agx"|"filmic" Tone curve of display formats; none only clips. Default: "none".
+---@field white_balance? number|number[] The light that is to look white, of display formats: a black body's temperature in kelvin, and a tint (above 0: greener than it, by 1/3000 of CIE 1960's u, v). No adaptation when absent.
+---@field tonemap? "none"|"agx"|"aces"|"filmic" Tone curve of display formats; none only clips. Default: "none".
 ---@field bits? 8|16 Bits for each channel of a PNG. Default: 8.
+---@field dither? boolean Hides the bands of slow gradients in 8 bits (PNG, JPEG) by an even pattern; what 8 bits hold exactly stays. Default: true.
+---@field quality? integer Quality of a JPEG. Default: 95.
+---@field exr_type? "half"|"float" Type of an EXR's colours: half (11 bits, at most 65504) or float. Data are float, ids uint. Default: "half".
+---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
 
 ---What shape:at takes.
 ---@class rtlua.Placement
@@ -587,7 +602,7 @@ function rt.scene(fields) end
 ---@overload fun(fields: rtlua.ImageFields|string): rtlua.Texture
 rt.image = {}
 
----Reads a PNG, HDR or PFM file, relative to the script; `raw` leaves its numbers as they are.
+---Reads a PNG, JPEG, EXR, HDR or PFM file, relative to the script; `raw` leaves its numbers as they are.
 ---@param path string
 ---@param raw? boolean
 ---@return rtlua.Image
@@ -600,10 +615,10 @@ function rt.image.load(path, raw) end
 ---@return rtlua.Image
 function rt.image.new(width, height, channels) end
 
----How far a is from the reference b: mean squared error, relative mean squared error, and PSNR in dB (inf when equal).
+---How far a is from the reference b: mean squared error, relative mean squared error, PSNR in dB (inf when equal), SSIM (1 when equal) and FLIP (0 when equal); the last three of what a display shows.
 ---@param a rtlua.Image
 ---@param b rtlua.Image
----@return { mse: number, relmse: number, psnr: number }
+---@return { mse: number, relmse: number, psnr: number, ssim: number, flip: number }
 function rt.image.compare(a, b) end
 
 ---Moves by a vector: `rt.translate(x, y, z)` or `rt.translate { x, y, z }`.

@@ -23,6 +23,7 @@ rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_e
   image->width = width;
   image->height = height;
   image->channels = channels;
+  image->placement = (rt_placement){{0, 0}, {width, height}};
   /* 2^16 * 2^16 * 4 elements overflow a 32-bit size_t: rt_alloc checks the product with the row as its element. */
   image->pixels = rt_alloc((size_t)height, rt_image_row(image) * sizeof(float), err);
   if (!image->pixels) {
@@ -50,10 +51,25 @@ int rt_image_channels(const rt_image *image) { return image->channels; }
 float *rt_image_pixels(rt_image *image) { return image->pixels; }
 const float *rt_image_view(const rt_image *image) { return image->pixels; }
 
+void rt_image_place(rt_image *image, rt_placement placement) { image->placement = placement; }
+rt_placement rt_image_placement(const rt_image *image) { return image->placement; }
+
+void rt_image_set_camera(rt_image *image, const rt_camera_matrices *matrices) {
+  image->has_camera = true;
+  image->camera = *matrices;
+}
+
 rt_status rt_check_sides(uint64_t width, uint64_t height, const char *path, rt_error *err) {
   if (width >= 1 && height >= 1 && width <= RT_MAX_SIDE && height <= RT_MAX_SIDE) return RT_OK;
   return rt_fail(err, RT_BAD_DATA, "%s: claims to be %llu x %llu pixels: sides are 1 to %d", path,
                  (unsigned long long)width, (unsigned long long)height, RT_MAX_SIDE);
+}
+
+rt_status rt_fail_without(const char *path, const char *format, const char *package, rt_error *err) {
+  return rt_fail(err, RT_UNAVAILABLE,
+                 "%s: this rtlua was built without %s: install %s and build it again, or use another "
+                 "format",
+                 path, format, package);
 }
 
 static bool starts_with(rt_bytes file, const char *magic, size_t n) {
@@ -68,14 +84,18 @@ rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *er
   file.data = (const unsigned char *)data;
   if (starts_with(file, "\x89PNG\r\n\x1a\n", 8))
     status = rt_png_read(out, file, raw, err);
+  else if (starts_with(file, "\xff\xd8\xff", 3))
+    status = rt_jpeg_read(out, file, raw, err);
+  else if (starts_with(file, "\x76\x2f\x31\x01", 4))
+    status = rt_exr_read(out, file, err);
   else if (starts_with(file, "#?", 2))
     status = rt_hdr_read(out, file, err);
   else if (starts_with(file, "PF", 2) || starts_with(file, "Pf", 2))
     status = rt_pfm_read(out, file, err);
   else if (file.size == 0)
-    status = rt_fail(err, RT_BAD_DATA, "%s: the file is empty: give a PNG, a Radiance HDR or a PFM", path);
+    status = rt_fail(err, RT_BAD_DATA, "%s: the file is empty: give a PNG, JPEG, EXR, HDR or PFM", path);
   else
-    status = rt_fail(err, RT_BAD_DATA, "%s: not an image that rtlua reads: give a PNG, a Radiance HDR or a PFM", path);
+    status = rt_fail(err, RT_BAD_DATA, "%s: not an image that rtlua reads: give a PNG, JPEG, EXR, HDR or PFM", path);
   rt_free(data);
   return status;
 }

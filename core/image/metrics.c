@@ -19,12 +19,17 @@ static double displayed(float v, bool alpha) {
   return v > 0.0f ? v < 1.0f ? v : 1.0 : 0.0;
 }
 
+rt_status rt_check_alike(const rt_image *a, const rt_image *b, rt_error *err) {
+  if (a->width == b->width && a->height == b->height && a->channels == b->channels) return RT_OK;
+  return rt_fail(
+      err, RT_BAD_DATA,
+      "images of %d x %d pixels with %d channels and %d x %d with %d: only images of one size and kind compare",
+      a->width, a->height, a->channels, b->width, b->height, b->channels);
+}
+
 rt_status rt_image_compare(const rt_image *a, const rt_image *b, rt_difference *out, rt_error *err) {
-  if (a->width != b->width || a->height != b->height || a->channels != b->channels)
-    return rt_fail(
-        err, RT_BAD_DATA,
-        "images of %d x %d pixels with %d channels and %d x %d with %d: only images of one size and kind compare",
-        a->width, a->height, a->channels, b->width, b->height, b->channels);
+  rt_status status = rt_check_alike(a, b, err);
+  if (status != RT_OK) return status;
   double mse = 0.0, relmse = 0.0, shown = 0.0;
   size_t n = rt_image_row(a) * (size_t)a->height;
   int channel = 0, alpha = rt_image_has_alpha(a) ? a->channels - 1 : -1;

@@ -1,18 +1,15 @@
 /* PNG by libpng, both ways.
  *
  * Reading: any bit depth and colour type becomes 1 to 4 channels of linear floats; 8 and 16 bit share one table of
- * the sRGB curve. Writing: exposure, tone curve, sRGB, then rounding to the nearest of 2^bits values; straight
- * alpha; an sRGB chunk and text, and nothing that changes from run to run.
+ * the sRGB curve. Writing: 8 or 16 bits of a display (display.c), straight alpha; an sRGB chunk and text, and
+ * nothing that changes from run to run.
  *
  * libpng reports errors by longjmp. What must survive one lives in a struct, never in a local of the function that
  * called setjmp. */
 #include <errno.h>
-#include <math.h>
 #include <png.h>
-#include <pthread.h>
 #include <string.h>
 
-#include "base/elementary.h"
 #include "base/memory.h"
 #include "image/image.h"
 
@@ -49,12 +46,6 @@ static void on_warning(png_structp png, png_const_charp message) {
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
-
-static float decode_table[65536];
-
-static void fill_decode_table(void) {
-  for (int i = 0; i < 65536; i++) decode_table[i] = (float)rt_srgb_decode(i / 65535.0);
-}
 
 static void read_bytes(png_structp png, png_bytep to, size_t n) {
   codec *c = png_get_io_ptr(png);
@@ -118,13 +109,14 @@ static bool read_row(codec *c, unsigned char *row) {
 }
 
 static void decode_row(const unsigned char *row, const layout *l, bool raw, float *pixel) {
+  const float *decode = rt_srgb_table();
   bool alpha = l->channels % 2 == 0;
   int colours = alpha ? l->channels - 1 : l->channels;
   for (uint32_t x = 0; x < l->width; x++, pixel += l->channels) {
     for (int c = 0; c < l->channels; c++) {
       unsigned v = l->bits == 16 ? (unsigned)row[0] << 8 | row[1] : row[0] * 257u;
       row += l->bits / 8;
-      pixel[c] = c == colours || raw ? (float)v / 65535.0f : decode_table[v];
+      pixel[c] = c == colours || raw ? (float)v / 65535.0f : decode[v];
     }
     if (alpha)
       for (int c = 0; c < colours; c++) pixel[c] *= pixel[colours];
@@ -170,9 +162,6 @@ static rt_status read_pixels(codec *c, const layout *l, bool raw, rt_image *imag
 }
 
 rt_status rt_png_read(rt_image **out, rt_bytes file, bool raw, rt_error *err) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, fill_decode_table);
-
   codec c;
   layout l = {0};
   rt_image *image = NULL;
@@ -210,29 +199,6 @@ static void write_bytes(png_structp png, png_bytep from, size_t n) {
 
 static void flush_nothing(png_structp png) { (void)png; }
 
-static void store(unsigned char **to, double v, int bits) {
-  unsigned value = (unsigned)(v * ((1 << bits) - 1) + 0.5); /* v is in [0, 1] */
-  if (bits == 16) *(*to)++ = (unsigned char)(value >> 8);
-  *(*to)++ = (unsigned char)(value & 255);
-}
-
-static void encode_row(const rt_image *image, int y, const rt_save_options *options, double scale, unsigned char *row) {
-  const float *pixel = image->pixels + (size_t)y * rt_image_row(image);
-  int colours = rt_image_colours(image);
-  for (int x = 0; x < image->width; x++, pixel += image->channels) {
-    float linear[3], alpha = 1.0f;
-    for (int c = 0; c < 3; c++) linear[c] = pixel[colours == 3 ? c : 0];
-    if (rt_image_has_alpha(image)) {
-      alpha = pixel[colours] > 0.0f ? pixel[colours] < 1.0f ? pixel[colours] : 1.0f : 0.0f;
-      for (int c = 0; c < 3; c++) linear[c] = alpha > 0.0f ? linear[c] / alpha : 0.0f;
-    }
-    double encoded[3];
-    rt_display_encode(options->tonemap, scale, linear, encoded);
-    for (int c = 0; c < colours; c++) store(&row, encoded[c], options->bits);
-    if (rt_image_has_alpha(image)) store(&row, alpha, options->bits);
-  }
-}
-
 static void set_text(codec *c, const rt_save_options *options) {
   for (size_t i = 0; i < options->n_text; i++) {
     png_text text = {.compression = PNG_TEXT_COMPRESSION_NONE};
@@ -246,7 +212,6 @@ static void set_text(codec *c, const rt_save_options *options) {
 static bool write_all(codec *c, const rt_image *image, const rt_save_options *options) {
   static const int type[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                              PNG_COLOR_TYPE_RGB_ALPHA};
-  double scale = rt_pow(2.0, options->exposure);
   if (setjmp(png_jmpbuf(c->png))) return false;
   png_set_write_fn(c->png, c, write_bytes, flush_nothing);
   png_set_IHDR(c->png, c->info, (png_uint_32)image->width, (png_uint_32)image->height, options->bits,
@@ -255,7 +220,7 @@ static bool write_all(codec *c, const rt_image *image, const rt_save_options *op
   set_text(c, options);
   png_write_info(c->png, c->info);
   for (int y = 0; y < image->height; y++) {
-    encode_row(image, y, options, scale, c->row);
+    rt_display_row(image, y, options, options->bits, true, c->row);
     png_write_row(c->png, c->row);
   }
   png_write_end(c->png, NULL);
@@ -265,14 +230,13 @@ static bool write_all(codec *c, const rt_image *image, const rt_save_options *op
 static rt_status check_options(const rt_save_options *options, const char *path, rt_error *err) {
   if (options->bits != 8 && options->bits != 16)
     return rt_fail(err, RT_BAD_USAGE, "%s: a PNG of %d bits: 8 and 16 are possible", path, options->bits);
-  if (!isfinite(options->exposure)) return rt_fail(err, RT_BAD_USAGE, "%s: the exposure is not a finite number", path);
   for (size_t i = 0; i < options->n_text; i++) {
     size_t n = strlen(options->text[i].key);
     if (n < 1 || n > 79)
       return rt_fail(err, RT_BAD_USAGE, "%s: the key of a PNG's text has 1 to 79 characters: '%s'", path,
                      options->text[i].key);
   }
-  return RT_OK;
+  return rt_display_check(options, path, err);
 }
 
 rt_status rt_png_write(const rt_image *image, FILE *stream, const char *path, const rt_save_options *options,

@@ -11,25 +11,35 @@
 typedef rt_status writer(const rt_image *image, FILE *stream, const char *path, const rt_save_options *options,
                          rt_error *err);
 
-static const struct {
+typedef struct {
   const char *extension;
-  writer *write;
-} formats[] = {
-    {".png", rt_png_write},
-    {".pfm", rt_pfm_write},
-    {".hdr", rt_hdr_write},
+  writer *write; /* NULL: rt_exr_write, which takes layers */
+  const char *(*version)(void);
+  const char *library, *package; /* of a version that may be NULL */
+} format;
+
+static const format formats[] = {
+    {".png", rt_png_write, NULL, NULL, NULL},
+    {".jpg", rt_jpeg_write, rt_libjpeg_version, "JPEG", "libjpeg-dev"},
+    {".jpeg", rt_jpeg_write, rt_libjpeg_version, "JPEG", "libjpeg-dev"},
+    {".exr", NULL, rt_openexr_version, "OpenEXR", "libopenexr-dev"},
+    {".pfm", rt_pfm_write, NULL, NULL, NULL},
+    {".hdr", rt_hdr_write, NULL, NULL, NULL},
 };
 
-/* NULL and RT_BAD_USAGE in *err when there is none. */
-static writer *find_writer(const char *path, rt_error *err) {
+#define EXTENSIONS ".png, .jpg, .exr, .pfm or .hdr"
+
+static rt_status find_format(const format **out, const char *path, rt_error *err) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
-  for (size_t i = 0; dot && i < sizeof formats / sizeof *formats; i++)
-    if (strcasecmp(dot, formats[i].extension) == 0) return formats[i].write;
-  if (dot)
-    rt_fail(err, RT_BAD_USAGE, "%s: there is no writer for '%s': use .png, .pfm or .hdr", path, dot);
-  else
-    rt_fail(err, RT_BAD_USAGE, "%s: the name has no extension: end it in .png, .pfm or .hdr", path);
-  return NULL;
+  for (size_t i = 0; dot && i < sizeof formats / sizeof *formats; i++) {
+    const format *f = &formats[i];
+    if (strcasecmp(dot, f->extension) != 0) continue;
+    if (f->version && !f->version()) return rt_fail_without(path, f->library, f->package, err);
+    *out = f;
+    return RT_OK;
+  }
+  if (dot) return rt_fail(err, RT_BAD_USAGE, "%s: there is no writer for '%s': use " EXTENSIONS, path, dot);
+  return rt_fail(err, RT_BAD_USAGE, "%s: the name has no extension: end it in " EXTENSIONS, path);
 }
 
 rt_status rt_write_failed(const char *path, int reason, rt_error *err) {
@@ -38,22 +48,47 @@ rt_status rt_write_failed(const char *path, int reason, rt_error *err) {
 }
 
 rt_status rt_image_can_save(const char *path, rt_error *err) {
-  writer *write = find_writer(path, err);
-  if (!write) return RT_BAD_USAGE;
+  const format *found;
   rt_file *file;
-  rt_status status = rt_file_create(&file, path, err);
+  rt_status status = find_format(&found, path, err);
+  if (status == RT_OK) status = rt_file_create(&file, path, err);
   if (status == RT_OK) rt_file_abandon(file);
   return status;
 }
 
 rt_status rt_image_save(const rt_image *image, const char *path, const rt_save_options *options, rt_error *err) {
+  static const char *const letters[] = {"Y", "YA", "RGB", "RGBA"};
+  const rt_layer picture = {"", letters[image->channels - 1], image};
+  return rt_image_save_layers(&picture, 1, path, options, err);
+}
+
+static rt_status check_layers(const rt_layer *layers, int count, const format *f, const char *path, rt_error *err) {
+  if (count < 1 || (count > 1 && f->write))
+    return rt_fail(err, RT_BAD_USAGE, "%s: cannot hold %d layers: an .exr can, or give each a file", path, count);
+  for (int i = 0; i < count; i++) {
+    const rt_image *image = layers[i].image;
+    if (image->width != layers[0].image->width || image->height != layers[0].image->height)
+      return rt_fail(err, RT_BAD_USAGE, "%s: the layer '%s' has another size than the first", path, layers[i].name);
+    if (strlen(layers[i].channels) != (size_t)image->channels)
+      return rt_fail(err, RT_BAD_USAGE, "%s: the layer '%s' names channels '%s', its image has %d", path,
+                     layers[i].name, layers[i].channels, image->channels);
+  }
+  return RT_OK;
+}
+
+rt_status rt_image_save_layers(const rt_layer *layers, int count, const char *path, const rt_save_options *options,
+                               rt_error *err) {
   static const rt_save_options defaults = RT_SAVE_OPTIONS_INIT;
-  writer *write = find_writer(path, err);
-  if (!write) return RT_BAD_USAGE;
+  const format *f;
   rt_file *file;
-  rt_status status = rt_file_create(&file, path, err);
+  if (!options) options = &defaults;
+  rt_status status = find_format(&f, path, err);
+  if (status == RT_OK) status = check_layers(layers, count, f, path, err);
+  if (status == RT_OK) status = rt_file_create(&file, path, err);
   if (status != RT_OK) return status;
-  status = write(image, rt_file_stream(file), path, options ? options : &defaults, err);
+  FILE *stream = rt_file_stream(file);
+  status = f->write ? f->write(layers[0].image, stream, path, options, err)
+                    : rt_exr_write(layers, count, stream, path, options, err);
   if (status == RT_OK) return rt_file_commit(file, err);
   rt_file_abandon(file);
   return status;

@@ -1,26 +1,18 @@
-/* From scene-linear radiance to the values of an sRGB display.
+/* Tone curves: from scene-linear radiance to the linear light of an sRGB display.
  *
  * none    clips.
  * agx     Troy Sobotka's AgX (base look, no grading): an inset of the primaries towards white, log2 from 10 stops below
  *         middle grey to 6.5 above, a sigmoid, the inverse inset, and the 2.2 power of the display it was made for.
- * filmic  Stephen Hill's fit of the ACES reference and sRGB output transforms (RRT + ODT).
+ * aces    Stephen Hill's fit of the ACES 1.0 reference and sRGB output transforms (RRT + ODT), "ACES fitted" (2016).
+ * filmic  John Hable's curve, "Uncharted 2: HDR Lighting" (GDC 2010), with his constants, each colour for itself.
  *
- * All keep neutral colours neutral, rise with exposure, and send 0 to 0. The sRGB curve comes last. */
+ * All keep neutral colours neutral, rise with exposure, and send 0 to 0. */
 #include <math.h>
 
 #include "base/elementary.h"
 #include "image/image.h"
 
 static double clip(double x) { return x > 0.0 ? x < 1.0 ? x : 1.0 : 0.0; } /* NaN gives 0 */
-
-double rt_srgb_encode(double linear) {
-  double x = clip(linear);
-  return x <= 0.0031308 ? 12.92 * x : 1.055 * rt_pow(x, 1.0 / 2.4) - 0.055;
-}
-
-double rt_srgb_decode(double encoded) {
-  return encoded <= 0.04045 ? encoded / 12.92 : rt_pow((encoded + 0.055) / 1.055, 2.4);
-}
 
 /* AgX's inset scales colours by .8 and adds their weighted sum: with rows that sum to 1 it keeps white, and the
  * weighted sum is its eigenvector, so that the inverse needs no other numbers. */
@@ -67,7 +59,7 @@ static const double aces_out[3][3] = {
 /* ACES puts middle grey at .1, for a cinema's dark room. 1/.6 puts it at .213, beside AgX's .218. */
 #define ACES_EXPOSURE (1.0 / 0.6)
 
-static void filmic(double c[3]) {
+static void aces(double c[3]) {
   double v[3];
   for (int i = 0; i < 3; i++) {
     double x = (aces_in[i][0] * c[0] + aces_in[i][1] * c[1] + aces_in[i][2] * c[2]) * ACES_EXPOSURE;
@@ -76,16 +68,22 @@ static void filmic(double c[3]) {
   for (int i = 0; i < 3; i++) c[i] = aces_out[i][0] * v[0] + aces_out[i][1] * v[1] + aces_out[i][2] * v[2];
 }
 
-void rt_display_encode(rt_tonemap tonemap, double scale, const float linear[3], double encoded[3]) {
-  /* No curve tells 2^64 from more; the limit keeps infinity out of their quotients. */
-  const double limit = 0x1p64;
-  for (int i = 0; i < 3; i++) {
-    double x = linear[i] * scale;
-    encoded[i] = x > 0.0 ? x < limit ? x : limit : 0.0;
+/* Shoulder strength A, linear strength B and angle C, toe strength D, numerator E and denominator F. */
+static double hable(double x) {
+  const double A = 0.15, B = 0.50, C = 0.10, D = 0.20, E = 0.02, F = 0.30;
+  return (x * (A * x + C * B) + D * E) / (x * (A * x + B) + D * F) - E / F;
+}
+
+static void filmic(double c[3]) {
+  const double exposure_bias = 2.0, white = 11.2; /* the least value that is shown as white */
+  for (int i = 0; i < 3; i++) c[i] = hable(exposure_bias * c[i]) / hable(white);
+}
+
+void rt_tonemap_apply(rt_tonemap tonemap, double colour[3]) {
+  switch (tonemap) {
+  case RT_TONEMAP_NONE: break;
+  case RT_TONEMAP_AGX: agx(colour); break;
+  case RT_TONEMAP_ACES: aces(colour); break;
+  case RT_TONEMAP_FILMIC: filmic(colour); break;
   }
-  if (tonemap == RT_TONEMAP_AGX)
-    agx(encoded);
-  else if (tonemap == RT_TONEMAP_FILMIC)
-    filmic(encoded);
-  for (int i = 0; i < 3; i++) encoded[i] = rt_srgb_encode(encoded[i]);
 }

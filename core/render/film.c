@@ -270,10 +270,8 @@ rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, double *mean, 
     if (n > 0 && (n == *spp || rt_film_may_stop(film, i))) continue;
     int x = (int)(i % (size_t)film->width), y = (int)(i / (size_t)film->width);
     return rt_fail(err, RT_BAD_DATA,
-                   "the parts do not give each pixel its samples: %d,%d has %s: add the part that is missing", x, y,
-                   set == 0 ? "none"
-                   : n == 0 ? "some left out"
-                            : "fewer than others");
+                   "the parts leave out samples: pixel %d,%d has %s: add the part that is missing", x, y,
+                   set == 0 ? "none" : n == 0 ? "not those from 0 on" : "fewer than others");
   }
   return RT_OK;
 }

@@ -62,30 +62,40 @@ cli.commands = {
     options = joined({ json }, cli.load_options, { render_option "threads", render_option "time_limit" }),
   },
   {
-    name = "diff", arguments = { "A", "B" }, summary = "Compares picture A with the reference B: mse, relmse and psnr.",
+    name = "diff", arguments = { "A", "B" },
+    summary = "Compares picture A with the reference B: mse, relmse, psnr, ssim and flip.",
     options = {
       json,
       limit("max_mse", "the mean squared error is above X"),
       limit("max_relmse", "the relative mean squared error is above X"),
       limit("min_psnr", "the PSNR is below X dB"),
+      limit("min_ssim", "the SSIM is below X"),
+      limit("max_flip", "the mean FLIP is above X"),
+      {
+        "ppd", type = "number", min = 1, max = 1000, default = 67,
+        doc = "Pixels per degree of the viewer that FLIP imagines.", cli = { flag = "--ppd", metavar = "N" },
+      },
+      {
+        "map", type = "string", doc = "Writes FLIP's error of each pixel as a picture, 0 to 1 in grey.",
+        cli = { flag = "--map", metavar = "FILE" },
+      },
     },
   },
   {
     name = "convert", arguments = { "IN", "OUT" },
-    summary = "Changes a picture's format, exposure or tone curve, without rendering.",
-    options = { render_option "exposure", render_option "tonemap", render_option "bits" },
+    summary = "Changes a picture's format, exposure, white or tone curve, without rendering.",
+    options = options.encoding,
   },
   {
     name = "merge", arguments = { "PART..." },
     summary = "Joins part files (crops, sample ranges) into the picture that one render would have given.",
-    options = {
+    options = joined({
       render_option "output",
       {
         "allow_overlap", type = "boolean", doc = "Keeps one where two parts have the same samples.",
         cli = { flag = "--allow-overlap" },
       },
-      render_option "exposure", render_option "tonemap", render_option "bits",
-    },
+    }, options.encoding),
   },
   { name = "repl", arguments = {}, summary = "A Lua prompt with rtlua loaded and a history.", options = {} },
 }

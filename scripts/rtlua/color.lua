@@ -3,7 +3,8 @@
 -- "#rrggbb" is sRGB, decoded by IEC 61966-2-1's curve. "4000K" is a black body: Planck's law summed over 360 to 830 nm
 -- against the CIE 1931 observer by the multi-lobe fit of Wyman, Sloan & Shirley 2013, "Simple Analytic Approximations
 -- to the CIE XYZ Color Matching Functions" (JCGT 2(2)), then to Rec. 709; a component below 0 (out of gamut, under
--- about 1900 K) becomes 0, and the result is scaled to luminance 1. Exponentials are rtlua.core.elementary's, so a
+-- about 1900 K) becomes 0, and the result is scaled to luminance 1. White balance adapts by Bradford's transform (Lam
+-- 1985), linear, as ICC profiles do. Exponentials are rtlua.core.elementary's, so a
 -- colour is the same to the bit on every machine.
 
 local elementary = require "rtlua.core.elementary"
@@ -39,12 +40,8 @@ function color.observer(nm)
   return x, y, z
 end
 
-local black_bodies = {}
-
---- The colour of a black body, luminance 1.
-function color.kelvin(temperature)
-  local known = black_bodies[temperature]
-  if known then return known[1], known[2], known[3] end
+--- X, Y, Z of a black body, relative to the light that it has at 560 nm.
+local function planck(temperature)
   local x, y, z = 0.0, 0.0, 0.0
   -- Relative to 560 nm, so that no exponential overflows.
   local reference = SECOND_RADIATION / (560.0 * temperature)
@@ -55,13 +52,91 @@ function color.kelvin(temperature)
     local cx, cy, cz = color.observer(nm)
     x, y, z = x + radiance * cx, y + radiance * cy, z + radiance * cz
   end
-  local r = math.max(0.0, 3.2404542 * x - 1.5371385 * y - 0.4985314 * z)
-  local g = math.max(0.0, -0.9692660 * x + 1.8760108 * y + 0.0415560 * z)
-  local b = math.max(0.0, 0.0556434 * x - 0.2040259 * y + 1.0572252 * z)
+  return x, y, z
+end
+
+local FROM_XYZ = { -- to linear Rec. 709
+  3.2404542, -1.5371385, -0.4985314,
+  -0.9692660, 1.8760108, 0.0415560,
+  0.0556434, -0.2040259, 1.0572252,
+}
+
+-- Matrices are lists of 9, row by row.
+local function apply(m, x, y, z)
+  return m[1] * x + m[2] * y + m[3] * z, m[4] * x + m[5] * y + m[6] * z, m[7] * x + m[8] * y + m[9] * z
+end
+
+local black_bodies = {}
+
+--- The colour of a black body, luminance 1.
+function color.kelvin(temperature)
+  local known = black_bodies[temperature]
+  if known then return known[1], known[2], known[3] end
+  local r, g, b = apply(FROM_XYZ, planck(temperature))
+  r, g, b = math.max(0.0, r), math.max(0.0, g), math.max(0.0, b)
   local luminance = color.luminance(r, g, b)
   r, g, b = r / luminance, g / luminance, b / luminance
   black_bodies[temperature] = { r, g, b }
   return r, g, b
+end
+
+-- ---- White balance
+
+local BRADFORD = {
+  0.8951, 0.2664, -0.1614,
+  -0.7502, 1.7135, 0.0367,
+  0.0389, -0.0685, 1.0296,
+}
+
+local function product(a, b)
+  local out = {}
+  for i = 0, 2 do
+    for j = 1, 3 do
+      out[3 * i + j] = a[3 * i + 1] * b[j] + a[3 * i + 2] * b[3 + j] + a[3 * i + 3] * b[6 + j]
+    end
+  end
+  return out
+end
+
+local function inverse(m)
+  local a, b, c, d, e, f, g, h, i = table.unpack(m)
+  local out = {
+    e * i - f * h, c * h - b * i, b * f - c * e,
+    f * g - d * i, a * i - c * g, c * d - a * f,
+    d * h - e * g, b * g - a * h, a * e - b * d,
+  }
+  local determinant = a * out[1] + b * out[4] + c * out[7]
+  for k = 1, 9 do out[k] = out[k] / determinant end
+  return out
+end
+
+-- CIE 1960.
+local function uv_of(x, y, z)
+  local sum = x + 15 * y + 3 * z
+  return 4 * x / sum, 6 * y / sum
+end
+
+-- X, Y, Z with Y = 1 of the light that a temperature and a tint name: a black body, moved at a right angle to the locus
+-- of black bodies by tint / 3000 in CIE 1960's u, v, as raw converters count it: upwards, to green, when positive.
+local function white_of(temperature, tint)
+  local u, v = uv_of(planck(temperature))
+  local u1, v1 = uv_of(planck(temperature * 0.999))
+  local u2, v2 = uv_of(planck(temperature * 1.001))
+  local du, dv = u2 - u1, v2 - v1 -- along the locus, to the hot end: to the left
+  local length = math.sqrt(du * du + dv * dv)
+  u, v = u + dv / length * tint / 3000, v - du / length * tint / 3000
+  return 1.5 * u / v, 1.0, (4 - u - 10 * v) / (2 * v)
+end
+
+--- The matrix, 9 numbers by rows, that takes linear Rec. 709 seen in the light of a temperature (K) and a tint to
+--- Rec. 709 seen in its own white, D65: that light becomes neutral and keeps its luminance.
+function color.white_balance(temperature, tint)
+  local to_xyz = inverse(FROM_XYZ)
+  local white = { apply(BRADFORD, apply(to_xyz, 1.0, 1.0, 1.0)) }
+  local light = { apply(BRADFORD, white_of(temperature, tint)) }
+  local scaling = { white[1] / light[1], 0, 0, 0, white[2] / light[2], 0, 0, 0, white[3] / light[3] }
+  local adapted = product(inverse(BRADFORD), product(scaling, BRADFORD))
+  return product(FROM_XYZ, product(adapted, to_xyz))
 end
 
 local function from_string(text)

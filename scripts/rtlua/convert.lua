@@ -1,7 +1,8 @@
--- rtlua convert: a picture in another format, with an exposure and a tone curve.
+-- rtlua convert: a picture in another format, with an exposure, a white balance and a tone curve.
 
 local core = require "rtlua.core.image"
 local errors = require "rtlua.errors"
+local render_options = require "rtlua.render_options"
 local run = require "rtlua.run"
 
 local convert = {}
@@ -11,9 +12,8 @@ function convert.command(parsed)
   run.check_output(to)
   local picture, message, code = core.load(from)
   if not picture then errors.raise(code, message) end
-  local o = parsed.options
   local ok
-  ok, message, code = run.write_output(to, picture, { exposure = o.exposure, tonemap = o.tonemap, bits = o.bits })
+  ok, message, code = run.write_output(to, picture, render_options.encode(parsed.options))
   if not ok then errors.raise(code, message) end
   return 0
 end

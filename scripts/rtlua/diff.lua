@@ -2,8 +2,10 @@
 
 local core = require "rtlua.core.image"
 local errors = require "rtlua.errors"
+local image = require "rtlua.image"
 local json = require "rtlua.json"
 local output = require "rtlua.output"
+local run = require "rtlua.run"
 
 local diff = {}
 
@@ -13,20 +15,31 @@ local function load(path)
   return picture
 end
 
+local function write_map(file, map)
+  local ok, message, code = run.write_output(file, map, {})
+  if not ok then errors.raise(code, message) end
+end
+
 function diff.command(parsed)
   local options = parsed.options
+  if options.map then run.check_output(options.map) end
   local a, b = load(parsed.arguments[1]), load(parsed.arguments[2])
-  local d, message, code = core.compare(a, b)
-  if not d then errors.raise(code, message) end
+  local d, map, code = image.compare(a, b, options.ppd)
+  if not d then errors.raise(code, map) end
+  if options.map then write_map(options.map, map) end
   if options.json then
-    output.write(json.encode { schema = 1, mse = d.mse, relmse = d.relmse, psnr = d.psnr, equal = d.mse == 0 } .. "\n")
+    output.write(json.encode {
+      schema = 1, mse = d.mse, relmse = d.relmse, psnr = d.psnr, ssim = d.ssim, flip = d.flip, equal = d.mse == 0,
+    } .. "\n")
   else
-    output.write(("mse     %.6g\nrelmse  %.6g\npsnr    %.2f dB\n"):format(d.mse, d.relmse, d.psnr))
+    output.write(("mse     %.6g\nrelmse  %.6g\npsnr    %.2f dB\nssim    %.6f\nflip    %.6f\n"):format(
+      d.mse, d.relmse, d.psnr, d.ssim, d.flip))
   end
   -- A figure that is not a number is within no limit.
-  local function within(value, limit) return limit == nil or value <= limit end
-  local close = within(d.mse, options.max_mse) and within(d.relmse, options.max_relmse)
-    and (options.min_psnr == nil or d.psnr >= options.min_psnr)
+  local function at_most(value, limit) return limit == nil or value <= limit end
+  local function at_least(value, limit) return limit == nil or value >= limit end
+  local close = at_most(d.mse, options.max_mse) and at_most(d.relmse, options.max_relmse)
+    and at_least(d.psnr, options.min_psnr) and at_least(d.ssim, options.min_ssim) and at_most(d.flip, options.max_flip)
   return close and 0 or 1
 end
 

@@ -88,13 +88,14 @@ image.save_record = { name = "save", fields = render_options.encoding }
 
 method("save", {
   params = { { "path", "string" }, { "options?", "rtlua.SaveOptions" } },
-  doc = "Writes a file, its format told by its extension: .png, .pfm or .hdr. The file is never half written.",
+  doc = "Writes a file, its format told by its extension: .png, .jpg, .exr, .pfm or .hdr. The "
+    .. "file is never half written.",
 }, function(picture, fail, path, options)
   if context.sandbox then fail("is not allowed in a sandboxed scene: run it with --trust") end
   if type(path) ~= "string" then fail(("path: expected the name of a file, got %s"):format(schema.show(path))) end
   local o, message = schema.read(image.save_record, options)
   if not o then fail(message) end
-  local saved, problem, code = picture:save(path, o)
+  local saved, problem, code = picture:save(path, render_options.encode(o))
   if not saved then fail(problem, code) end
 end)
 
@@ -136,7 +137,7 @@ image.texture = {
   shorthand = "file",
   fields = {
     {
-      "file", type = "string", noun = "the name of a PNG, HDR or PFM file", required = true,
+      "file", type = "string", noun = "the name of a PNG, JPEG, EXR, HDR or PFM file", required = true,
       doc = "A picture, relative to the script.",
     },
     repetition,
@@ -154,10 +155,22 @@ end
 
 -- ---- Functions
 
+--- All metrics of the core image a against the reference b, and FLIP's map; or nil, message, code.
+function image.compare(a, b, pixels_per_degree)
+  local result, message, code = core.compare(a, b)
+  if not result then return nil, message, code end
+  local map
+  result.ssim, message, code = core.ssim(a, b)
+  if not result.ssim then return nil, message, code end
+  result.flip, map, code = core.flip(a, b, pixels_per_degree)
+  if not result.flip then return nil, map, code end
+  return result, map
+end
+
 image.functions = {
   {
     name = "load", params = { { "path", "string" }, { "raw?", "boolean" } }, returns = "rtlua.Image",
-    doc = "Reads a PNG, HDR or PFM file, relative to the script; `raw` leaves its numbers as they are.",
+    doc = "Reads a PNG, JPEG, EXR, HDR or PFM file, relative to the script; `raw` leaves its numbers as they are.",
     call = caller.constructor(function(where, path, raw)
       local fail = errors.failing("rt.image.load", where)
       if type(path) ~= "string" then fail(("expected the name of a file, got %s"):format(schema.show(path))) end
@@ -185,14 +198,14 @@ image.functions = {
   },
   {
     name = "compare", params = { { "a", "rtlua.Image" }, { "b", "rtlua.Image" } },
-    returns = "{ mse: number, relmse: number, psnr: number }",
-    doc = "How far a is from the reference b: mean squared error, relative mean squared error, and PSNR in dB (inf "
-      .. "when equal).",
+    returns = "{ mse: number, relmse: number, psnr: number, ssim: number, flip: number }",
+    doc = "How far a is from the reference b: mean squared error, relative mean squared error, PSNR in dB (inf when "
+      .. "equal), SSIM (1 when equal) and FLIP (0 when equal); the last three of what a display shows.",
     call = caller.constructor(function(where, a, b)
       local fail = errors.failing("rt.image.compare", where)
       local one, other = image.core(a), image.core(b)
       if not one or not other then fail(("expected two images, got %s"):format(schema.show(one and b or a))) end
-      local result, message, code = core.compare(one, other)
+      local result, message, code = image.compare(one, other)
       if not result then fail(message, code) end
       return result
     end),

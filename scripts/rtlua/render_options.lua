@@ -1,6 +1,7 @@
 -- The render table's record: every option of a render, as a scene's `render` table, scene:render { } and the command
 -- line have it.
 
+local color = require "rtlua.color"
 local schema = require "rtlua.schema"
 
 schema.types.duration = {
@@ -57,6 +58,30 @@ schema.types.file = {
   luals = function() return "string" end,
 }
 
+local TEMPERATURE = { min = 1000, max = 40000 }
+local TINT = { min = -150, max = 150 }
+
+--- A temperature in kelvin, or it and a tint. Read as { temperature, tint }.
+schema.types.white_balance = {
+  expected = function() return "a temperature from 1000 to 40000 K, or it and a tint from -150 to 150" end,
+  read = function(value)
+    local pair = type(value) == "number" and { value, 0 } or value
+    if type(pair) ~= "table" or #pair > 2 then return nil, schema.show(value) end
+    local temperature, tint = pair[1], pair[2] or 0
+    if type(temperature) ~= "number" or not schema.within(temperature, TEMPERATURE) then
+      return nil, schema.show(temperature)
+    end
+    if type(tint) ~= "number" or not schema.within(tint, TINT) then return nil, "a tint of " .. schema.show(tint) end
+    return { temperature, tint }
+  end,
+  parse = function(text)
+    local temperature, tint = text:match "^([^,]+),?(.*)$"
+    if not tonumber(temperature) or tint ~= "" and not tonumber(tint) then return nil end
+    return { tonumber(temperature), tonumber(tint) }
+  end,
+  luals = function() return "number|number[]" end,
+}
+
 local MAX_SIDE, MAX_SPP = 65536, 1 << 24
 
 -- How pictures are encoded: what image:save takes, too.
@@ -67,13 +92,38 @@ local encoding = {
     cli = { flag = "--exposure", metavar = "EV" },
   },
   {
-    "tonemap", type = "enum", values = { "none", "agx", "filmic" }, default = "none",
+    "white_balance", type = "white_balance",
+    doc = "The light that is to look white, of display formats: a black body's temperature in kelvin, and a tint "
+      .. "(above 0: greener than it, by 1/3000 of CIE 1960's u, v). No adaptation when absent.",
+    cli = { flag = "--white-balance", metavar = "KELVIN[,TINT]" },
+  },
+  {
+    "tonemap", type = "enum", values = { "none", "agx", "aces", "filmic" }, default = "none",
     doc = "Tone curve of display formats; none only clips.",
     cli = { flag = "--tonemap", metavar = "NAME" },
   },
   {
     "bits", type = "enum", values = { 8, 16 }, default = 8, doc = "Bits for each channel of a PNG.",
     cli = { flag = "--bits", metavar = "N" },
+  },
+  {
+    "dither", type = "boolean", default = true,
+    doc = "Hides the bands of slow gradients in 8 bits (PNG, JPEG) by an even pattern; what 8 bits hold exactly stays.",
+    cli = { flag = "--dither", metavar = "true|false" },
+  },
+  {
+    "quality", type = "integer", min = 1, max = 100, default = 95, doc = "Quality of a JPEG.",
+    cli = { flag = "--quality", metavar = "N" },
+  },
+  {
+    "exr_type", type = "enum", values = { "half", "float" }, default = "half",
+    doc = "Type of an EXR's colours: half (11 bits, at most 65504) or float. Data are float, ids uint.",
+    cli = { flag = "--exr-type", metavar = "NAME" },
+  },
+  {
+    "exr_compression", type = "enum", values = { "zip", "zips", "none" }, default = "zip",
+    doc = "Compression of an EXR, always without loss: blocks of 16 lines or of 1.",
+    cli = { flag = "--exr-compression", metavar = "NAME" },
   },
 }
 
@@ -132,7 +182,6 @@ local options = {
       "transparent", type = "boolean", default = false, doc = "The background is alpha 0 to the camera.",
       cli = { flag = "--transparent" },
     },
-    encoding[1], encoding[2], encoding[3],
     {
       "time_limit", type = "duration",
       doc = 'Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.',
@@ -143,8 +192,8 @@ local options = {
       doc = "Names of the pictures that the command writes in the working directory; SCENE.png when absent.",
       cli = {
         flag = "-o", metavar = "FILE", repeated = true,
-        doc = "Writes a picture, .png, .pfm or .hdr, or a .part file for rtlua merge; repeatable; - is standard "
-          .. "output, as PNG.",
+        doc = "Writes a picture, .png, .jpg, .exr, .pfm or .hdr, or a .part file for rtlua merge; repeatable; - is "
+          .. "standard output, as PNG.",
       },
     },
     {
@@ -173,5 +222,24 @@ local options = {
     },
   },
 }
+
+-- Behind the light's options, as they are listed.
+local function place_of(name)
+  for i, f in ipairs(options.fields) do
+    if f[1] == name then return i end
+  end
+end
+local after = place_of "transparent" + 1
+table.move(options.fields, after, #options.fields, after + #encoding)
+table.move(encoding, 1, #encoding, after, options.fields)
+
+--- What the core's picture:save takes, out of checked options; text: what a file says about itself, or nil.
+function options.encode(settings, text)
+  local out = { text = text }
+  for _, f in ipairs(encoding) do out[f[1]] = settings[f[1]] end
+  local balance = settings.white_balance
+  out.white_balance = balance and color.white_balance(balance[1], balance[2])
+  return out
+end
 
 return options

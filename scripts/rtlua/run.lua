@@ -11,6 +11,7 @@ local loader = require "rtlua.loader"
 local output = require "rtlua.output"
 local progress = require "rtlua.progress"
 local render = require "rtlua.render"
+local render_options = require "rtlua.render_options"
 local scene = require "rtlua.scene"
 local signal = require "rtlua.signal"
 local stats = require "rtlua.stats"
@@ -94,7 +95,7 @@ end
 --- Writes every output, and raises the first failure after having tried them all. source: what has the film, by
 --- source:save(path), and picture, its image, which may be nil where all are part files.
 function run.write_outputs(files, source, picture, settings, text, show)
-  local encode = { exposure = settings.exposure, tonemap = settings.tonemap, bits = settings.bits, text = text }
+  local encode = render_options.encode(settings, text)
   local failure
   for _, file in ipairs(files) do
     local ok, message, code
@@ -112,7 +113,7 @@ function run.write_outputs(files, source, picture, settings, text, show)
   if failure then error(failure, 0) end
 end
 
---- What a PNG says about itself: nothing of the machine or the hour.
+--- What a PNG or an EXR says about itself: nothing of the machine or the hour.
 function run.png_text(hash, spp, seed)
   return {
     { "Software", "rtlua " .. system.version() }, { "Scene hash", hash },
