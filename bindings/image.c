@@ -85,6 +85,8 @@ static int l_flip(lua_State *L) {
 
 /* ---- Saving ---- */
 
+#define MAX_LAYERS 64
+
 /* Reads options, a table at `index` or nothing. The table keeps the texts, a userdata on the stack their list. */
 static rt_save_options check_options(lua_State *L, int index) {
   static const char *const tonemaps[] = {"none", "agx", "aces", "filmic", NULL};
@@ -134,6 +136,41 @@ static int l_save(lua_State *L) {
   rt_status status = rt_image_save(image, path, &options, &err);
   lua_pushboolean(L, true);
   return rtl_result(L, status, &err, 1);
+}
+
+/* save_layers(layers, path, options): layers is a list of { name, channels, image }; true. */
+static int l_save_layers(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *path = luaL_checkstring(L, 2);
+  rt_save_options options = check_options(L, 3);
+  if (rtl_refuse_writing(L, path)) return 3;
+  int count = (int)lua_rawlen(L, 1);
+  luaL_argcheck(L, count >= 1 && count <= MAX_LAYERS, 1, "1 to 64 layers expected");
+  rt_layer layers[MAX_LAYERS];
+  luaL_checkstack(L, 4 * count + 4, NULL); /* they keep what the layers point to */
+  for (int i = 0; i < count; i++) {
+    if (lua_rawgeti(L, 1, i + 1) != LUA_TTABLE) luaL_argerror(L, 1, "a list of layers expected");
+    int t = lua_gettop(L);
+    layers[i].name = rtl_push_string(L, t, "name");
+    layers[i].channels = rtl_push_string(L, t, "channels");
+    lua_pushliteral(L, "image");
+    lua_rawget(L, t);
+    layers[i].image = rtl_check_image(L, lua_gettop(L));
+    luaL_argcheck(L, layers[i].name && layers[i].channels, 1, "a layer has a name and channels");
+  }
+  rt_error err;
+  rt_status status = rt_image_save_layers(layers, count, path, &options, &err);
+  lua_pushboolean(L, true);
+  return rtl_result(L, status, &err, 1);
+}
+
+/* image:show(way): another image. */
+static int l_show(lua_State *L) {
+  const rt_image *image = rtl_check_image(L, 1);
+  const char *way = luaL_checkstring(L, 2);
+  rt_error err;
+  rtl_image *u = rtl_new_image(L);
+  return rtl_result(L, rt_image_show(&u->image, image, way, &err), &err, 1);
 }
 
 static int l_write_png(lua_State *L) {
@@ -225,7 +262,7 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"pixel", l_pixel},         {"set", l_set},     {"save", l_save},
+static const luaL_Reg methods[] = {{"pixel", l_pixel},         {"set", l_set},     {"save", l_save}, {"show", l_show},
                                    {"write_png", l_write_png}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg metamethods[] = {
     {"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring}, {NULL, NULL}};
@@ -245,8 +282,8 @@ rtl_image *rtl_new_image(lua_State *L) {
 
 RTL_OPEN luaopen_rtlua_core_image(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"new", l_new},   {"load", l_load}, {"can_save", l_can_save}, {"compare", l_compare}, {"ssim", l_ssim},
-      {"flip", l_flip}, {NULL, NULL}};
+      {"new", l_new},   {"load", l_load}, {"can_save", l_can_save},       {"compare", l_compare},
+      {"ssim", l_ssim}, {"flip", l_flip}, {"save_layers", l_save_layers}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

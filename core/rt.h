@@ -132,6 +132,10 @@ typedef struct {
 rt_status rt_image_save_layers(const rt_layer *layers, int count, const char *path, const rt_save_options *options,
                                rt_error *err);
 
+/* Data as a picture to look at, whose display codes are in [0, 1]: "signed" v / 2 + 1/2, "distance" 1 / (1 + v),
+ * "fraction" v - floor v, "root" the square root, "doublings" log2(v) / 24, "number" a colour for each. */
+rt_status rt_image_show(rt_image **out, const rt_image *image, const char *way, rt_error *err);
+
 /* The versions of the libraries that this build has for EXR and JPEG; NULL: none, and loading or saving such a file is
  * RT_UNAVAILABLE. */
 const char *rt_openexr_version(void);

@@ -83,6 +83,7 @@ static rt_status read_all(const rt_film *film, const rt_film_access *access, rt_
                           rt_error *err) {
   rt_status status = rt_image_new(out, film->width, film->height, channels, err);
   if (status != RT_OK) return status;
+  rt_image_place(*out, (rt_placement){{film->crop[0], film->crop[1]}, {film->key.width, film->key.height}});
   float *to = rt_image_pixels(*out);
   for (int tile = 0; tile < rt_film_tiles(film); tile++) {
     rt_film_rect r = rt_film_tile(film, tile);
@@ -269,9 +270,11 @@ rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, double *mean, 
     n = from_zero(film, set);
     if (n > 0 && (n == *spp || rt_film_may_stop(film, i))) continue;
     int x = (int)(i % (size_t)film->width), y = (int)(i / (size_t)film->width);
-    return rt_fail(err, RT_BAD_DATA,
-                   "the parts leave out samples: pixel %d,%d has %s: add the part that is missing", x, y,
-                   set == 0 ? "none" : n == 0 ? "not those from 0 on" : "fewer than others");
+    return rt_fail(err, RT_BAD_DATA, "the parts leave out samples: pixel %d,%d has %s: add the part that is missing", x,
+                   y,
+                   set == 0 ? "none"
+                   : n == 0 ? "not those from 0 on"
+                            : "fewer than others");
   }
   return RT_OK;
 }

@@ -4,6 +4,7 @@
 -- An image object is a table around a core image, which stays private: methods raise where the core returns nil,
 -- message, code, and a sandboxed scene, which writes nothing, cannot save.
 
+local aovs = require "rtlua.aovs"
 local caller = require "rtlua.core.caller"
 local context = require "rtlua.context"
 local core = require "rtlua.core.image"
@@ -15,13 +16,16 @@ local schema = require "rtlua.schema"
 
 local image = { records = {} }
 
-local CORE = {} -- the private key
+local CORE, LAYERS, LAYER = {}, {}, {} -- private keys: the core's image, its layers, and which layer it is itself
 
 local methods = {}
 local meta = { __name = "rtlua.image", __metatable = "rtlua.image" }
 local properties = { width = true, height = true, channels = true }
 
-function image.wrap(picture) return setmetatable({ [CORE] = picture }, meta) end
+--- layers: those of a picture (aovs.lua); layer: what an AOV's image is.
+function image.wrap(picture, layers, layer)
+  return setmetatable({ [CORE] = picture, [LAYERS] = layers or {}, [LAYER] = layer }, meta)
+end
 
 --- The core image of an image object; nil when it is something else.
 function image.core(value)
@@ -47,7 +51,7 @@ local function method(name, record, run)
     local fail = errors.failing("image:" .. name, where)
     local picture = image.core(self)
     if not picture then fail("expected an image before the colon") end
-    return run(picture, fail, ...)
+    return run(picture, fail, self, ...)
   end)
   methods[name] = record
 end
@@ -66,7 +70,7 @@ end
 method("pixel", {
   params = { { "x", "integer" }, { "y", "integer" } }, returns = "number[]",
   doc = "The linear values of a pixel, one for each channel; (0, 0) is top left.",
-}, function(picture, fail, x, y)
+}, function(picture, fail, _, x, y)
   check_pixel(picture, fail, x, y)
   return picture:pixel(x, y)
 end)
@@ -74,7 +78,7 @@ end)
 method("set", {
   params = { { "x", "integer" }, { "y", "integer" }, { "values", "number[]" } },
   doc = "Sets the linear values of a pixel, one for each channel. An image that a scene uses does not change any more.",
-}, function(picture, fail, x, y, values)
+}, function(picture, fail, _, x, y, values)
   check_pixel(picture, fail, x, y)
   local element = { type = "number" }
   local v, message = schema.value({ type = "numbers", count = picture.channels, element = element }, values, "values")
@@ -90,13 +94,32 @@ method("save", {
   params = { { "path", "string" }, { "options?", "rtlua.SaveOptions" } },
   doc = "Writes a file, its format told by its extension: .png, .jpg, .exr, .pfm or .hdr. The "
     .. "file is never half written.",
-}, function(picture, fail, path, options)
+}, function(picture, fail, self, path, options)
   if context.sandbox then fail("is not allowed in a sandboxed scene: run it with --trust") end
   if type(path) ~= "string" then fail(("path: expected the name of a file, got %s"):format(schema.show(path))) end
   local o, message = schema.read(image.save_record, options)
   if not o then fail(message) end
-  local saved, problem, code = picture:save(path, render_options.encode(o))
+  local encode, layer = render_options.encode(o), rawget(self, LAYER)
+  local saved, problem, code
+  if layer then
+    saved, problem, code = aovs.save(path, layer, encode)
+  else
+    saved, problem, code = aovs.save_all(path, picture, rawget(self, LAYERS), encode)
+  end
   if not saved then fail(problem, code) end
+end)
+
+method("aov", {
+  params = { { "name", "string" } }, returns = "rtlua.Image",
+  doc = "An AOV of a render that had it in its `aov`: its values, linear; docs/aovs.md says what each is.",
+}, function(_, fail, self, name)
+  local names = {}
+  for i, layer in ipairs(rawget(self, LAYERS)) do
+    if layer.name == name then return image.wrap(layer.image, nil, layer) end
+    names[i] = layer.name
+  end
+  return fail(("the image has no AOV %s: %s"):format(schema.show(name), #names > 0
+    and "it has " .. table.concat(names, ", ") or 'render with aov = "normal", say'))
 end)
 
 image.methods = methods

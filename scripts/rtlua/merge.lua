@@ -27,15 +27,15 @@ function merge.command(parsed)
   for _, path in ipairs(parsed.arguments) do join(whole, path, o.allow_overlap) end
   local pictures = false
   for _, file in ipairs(o.output) do pictures = pictures or not run.is_part(file) end
-  local picture, text
+  local picture, text, about
   if pictures then
     -- Parts of parts may have holes; a picture may not.
-    local spp = check(whole:whole())
-    picture = check(whole:image())
-    local about = whole:about()
-    text = run.png_text(about.scene, tostring(spp), about.seed)
+    local spp, mean, code = whole:whole()
+    if not spp then errors.raise(code, mean) end
+    picture, about = check(whole:image()), whole:about()
+    text = run.png_text(about.scene, run.whole_spp_text(spp, mean, about.noise > 0), about.seed)
   end
-  run.write_outputs(o.output, whole, picture, o, text)
+  run.write_outputs(o.output, whole, picture, about and about.aovs or {}, o, text)
   return 0
 end
 

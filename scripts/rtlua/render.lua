@@ -1,6 +1,7 @@
 -- Rendering from Lua: settings out of a scene's render table and a call's options, jobs, and the loop that waits for
 -- one.
 
+local aovs = require "rtlua.aovs"
 local caller = require "rtlua.core.caller"
 local context = require "rtlua.context"
 local errors = require "rtlua.errors"
@@ -69,6 +70,9 @@ function render.merge(settings, overrides, fail)
   if samples and samples[1] >= samples[2] then
     fail(("samples: expected the first before the second, got %d:%d"):format(samples[1], samples[2]))
   end
+  if all.noise and samples and samples[1] ~= 0 then
+    fail "noise: samples from another than the first on cannot know when to stop: leave one of the two out"
+  end
   all.samples = samples or { 0, all.spp }
   if all.resume and not all.checkpoint then fail "resume: there is no checkpoint named to go on from" end
   return all
@@ -88,7 +92,8 @@ function render.start_core(core, settings, before)
     width = settings.size[1], height = settings.size[2], crop = settings.crop,
     sample_begin = settings.samples[1], sample_end = settings.samples[2], before = before,
     threads = settings.threads, seed = settings.seed, max_depth = settings.max_depth, filter = settings.filter,
-    clamp_indirect = settings.clamp_indirect, transparent = settings.transparent,
+    clamp_indirect = settings.clamp_indirect, transparent = settings.transparent, aov = settings.aov,
+    noise = settings.noise,
   }
 end
 
@@ -119,7 +124,7 @@ end
 
 -- ---- Jobs
 
-local CORE = {} -- the private key
+local CORE, AOVS = {}, {} -- private keys: the core's job, and the names of the AOVs that it keeps
 local methods = {}
 local meta = { __name = "rtlua.job", __metatable = "rtlua.job" }
 
@@ -138,7 +143,7 @@ local function method(name, record, run)
   record.call = caller.constructor(function(where, self, ...)
     local fail = errors.failing("job:" .. name, where)
     if type(self) ~= "table" or getmetatable(self) ~= "rtlua.job" then fail("expected a job before the colon") end
-    return run(rawget(self, CORE), fail, ...)
+    return run(rawget(self, CORE), fail, rawget(self, AOVS), ...)
   end)
   methods[name] = record
 end
@@ -146,7 +151,7 @@ end
 method("wait", {
   params = { { "seconds?", "number" } }, returns = "boolean",
   doc = "Waits until the job is done, at most some seconds; true when it is done.",
-}, function(job, fail, seconds)
+}, function(job, fail, _, seconds)
   if seconds == nil then return job:wait() end
   local checked, message = schema.value({ type = "number", min = 0 }, seconds, "seconds")
   if not checked then fail(message) end
@@ -157,11 +162,17 @@ method("progress", { params = {}, returns = "rtlua.Progress", doc = "How far it 
 
 method("stop", { params = {}, doc = "Asks the job to stop; what is in the film stays." }, function(job) job:stop() end)
 
-method("image", { params = {}, returns = "rtlua.Image", doc = "The picture so far." }, function(job, fail)
+--- The picture of a core job, with the layers that its film keeps.
+local function picture_of(job, fail, names)
   local picture, message, code = job:image()
   if not picture then fail(message, code) end
-  return image.wrap(picture)
-end)
+  local layers
+  layers, message, code = aovs.layers(job, names)
+  if not layers then fail(message, code) end
+  return image.wrap(picture, layers)
+end
+
+method("image", { params = {}, returns = "rtlua.Image", doc = "The picture so far." }, picture_of)
 
 method("close", {
   params = {}, doc = "Stops the job and frees it; `local job <close> = scene:start()` does it at the end of a block.",
@@ -169,12 +180,10 @@ method("close", {
 
 render.methods = methods
 
-local function wrap(job) return setmetatable({ [CORE] = job }, meta) end
-
 function render.start(core, settings, fail)
   local job, message, code = render.start_core(core, settings)
   if not job then fail(message, code) end
-  return wrap(job)
+  return setmetatable({ [CORE] = job, [AOVS] = settings.aov }, meta)
 end
 
 --- Renders to the end (or the time limit) and returns the image.
@@ -186,10 +195,7 @@ function render.run(core, settings, fail)
   local reason = render.wait(job, deadline, settings.on_progress)
   if settings.on_progress then settings.on_progress(render.progress(job)) end
   if reason and reason ~= "time" then fail("stopped by SIG" .. reason, 128 + (signal.number() or 2)) end
-  local picture
-  picture, message, code = job:image()
-  if not picture then fail(message, code) end
-  return image.wrap(picture)
+  return picture_of(job, fail, settings.aov)
 end
 
 return render

@@ -1,6 +1,7 @@
 -- The render table's record: every option of a render, as a scene's `render` table, scene:render { } and the command
 -- line have it.
 
+local aovs = require "rtlua.aovs"
 local color = require "rtlua.color"
 local schema = require "rtlua.schema"
 
@@ -181,6 +182,20 @@ local options = {
     {
       "transparent", type = "boolean", default = false, doc = "The background is alpha 0 to the camera.",
       cli = { flag = "--transparent" },
+    },
+    {
+      "aov", type = "aovs", default = {},
+      doc = "What is kept of the samples besides radiance; docs/aovs.md says what each is.",
+      cli = {
+        flag = "--aov", metavar = "LIST", noun = "names with commas between them",
+        doc = "Writes these, too: layers of an EXR, or a file each, NAME.AOV.png: " .. table.concat(aovs.names, ", ")
+          .. ".",
+      },
+    },
+    {
+      "noise", type = "number", above = 0, max = 1,
+      doc = "A pixel takes no more samples when the relative error of its luminance is estimated to be below this.",
+      cli = { flag = "--noise", metavar = "T" },
     },
     {
       "time_limit", type = "duration",

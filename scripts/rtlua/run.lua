@@ -3,6 +3,7 @@
 -- Whatever ends a render early, the time limit or a signal, the picture so far is written. Outputs are tried before the
 -- work begins. An output is a file, or "-" for standard output, which gets a PNG.
 
+local aovs = require "rtlua.aovs"
 local cli = require "rtlua.cli"
 local core_film = require "rtlua.core.film"
 local core_image = require "rtlua.core.image"
@@ -70,10 +71,10 @@ function run.check_output(file, parts)
   if not ok then errors.raise(code or errors.CANT_WRITE, message) end
 end
 
---- Writes a core image to an output. Returns true, or nil, message, code.
-function run.write_output(file, picture, encode)
+--- Writes a core image, with layers (aovs.lua) if it has some, to an output. Returns true, or nil, message, code.
+function run.write_output(file, picture, encode, layers)
   if file == "-" then return picture:write_png(1, encode) end
-  return picture:save(file, encode)
+  return aovs.save_all(file, picture, layers or {}, encode)
 end
 
 --- The same for a list, in which none is twice.
@@ -93,19 +94,25 @@ function run.check_checkpoint(file)
 end
 
 --- Writes every output, and raises the first failure after having tried them all. source: what has the film, by
---- source:save(path), and picture, its image, which may be nil where all are part files.
-function run.write_outputs(files, source, picture, settings, text, show)
+--- source:save(path) and source:image(aov), and picture, its image, which may be nil where all are part files. names:
+--- of AOVs.
+function run.write_outputs(files, source, picture, names, settings, text, show)
   local encode = render_options.encode(settings, text)
-  local failure
+  local layers, failure
+  if picture then
+    local message, code
+    layers, message, code = aovs.layers(source, names)
+    if not layers then errors.raise(code, message) end
+  end
   for _, file in ipairs(files) do
     local ok, message, code
     if run.is_part(file) then
       ok, message, code = source:save(file)
     else
-      ok, message, code = run.write_output(file, picture, encode)
+      ok, message, code = run.write_output(file, picture, encode, layers)
     end
     if ok and show then
-      show:event("written", { file = file })
+      for _, written in ipairs(aovs.files(file, names)) do show:event("written", { file = written }) end
     elseif not ok then
       failure = failure or errors.new(code or errors.CANT_WRITE, message)
     end
@@ -121,8 +128,14 @@ function run.png_text(hash, spp, seed)
   }
 end
 
+--- How many samples a pixel has; with a noise to stop at, in the mean.
+function run.whole_spp_text(spp, mean, noise)
+  return noise and ("%.2f"):format(mean) or tostring(spp)
+end
+
 local function spp_text(settings, last, area)
   local wanted = settings.samples[2] - settings.samples[1]
+  if settings.noise then return run.whole_spp_text(wanted, last.samples / area, true) end
   if last.samples == last.total then return tostring(wanted) end
   return ("%.2f of %d"):format(last.samples / area, wanted)
 end
@@ -216,7 +229,7 @@ function run.render(loaded, path, options, started)
     if not ok then failure = errors.new(number, problem) end
   end
   local text = run.png_text(core:hash(), spp_text(settings, last, area), settings.seed)
-  run.write_outputs(files, job, picture, settings, text, show)
+  run.write_outputs(files, job, picture, settings.aov, settings, text, show)
   if failure then error(failure, 0) end
   local interrupted = reason and reason ~= "time"
   local note = ""
