@@ -85,7 +85,7 @@ static int l_flip(lua_State *L) {
 
 /* ---- Saving ---- */
 
-#define MAX_LAYERS 64
+#define MAX_LAYERS 1000 /* far above what a render has */
 
 /* Reads options, a table at `index` or nothing. The table keeps the texts, a userdata on the stack their list. */
 static rt_save_options check_options(lua_State *L, int index) {
@@ -138,28 +138,35 @@ static int l_save(lua_State *L) {
   return rtl_result(L, status, &err, 1);
 }
 
-/* save_layers(layers, path, options): layers is a list of { name, channels, image }; true. */
+/* Field `name` of the table on top of the stack, which keeps it. */
+static const char *layer_string(lua_State *L, const char *name) {
+  const char *text = rtl_push_string(L, lua_gettop(L), name);
+  if (!text) rtl_expected(L, name, "string");
+  lua_pop(L, 1);
+  return text;
+}
+
+/* save_layers(layers, path[, options]): a list of { name, channels, image } as rt_layer has them. */
 static int l_save_layers(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   const char *path = luaL_checkstring(L, 2);
+  size_t n = lua_rawlen(L, 1);
+  lua_settop(L, 3);
+  luaL_argcheck(L, n <= MAX_LAYERS, 1, "too many layers");
+  rt_layer *layers = lua_newuserdatauv(L, n * sizeof *layers, 0);
+  for (size_t i = 0; i < n; i++) {
+    if (lua_rawgeti(L, 1, (lua_Integer)i + 1) != LUA_TTABLE) rtl_expected(L, "layers", "list of layers");
+    layers[i].name = layer_string(L, "name");
+    layers[i].channels = layer_string(L, "channels");
+    const rtl_image *u = rtl_push_userdata(L, lua_gettop(L), "image", RTL_IMAGE);
+    if (!u->image) luaL_error(L, "image: it is closed");
+    layers[i].image = u->image;
+    lua_pop(L, 2);
+  }
   rt_save_options options = check_options(L, 3);
   if (rtl_refuse_writing(L, path)) return 3;
-  int count = (int)lua_rawlen(L, 1);
-  luaL_argcheck(L, count >= 1 && count <= MAX_LAYERS, 1, "1 to 64 layers expected");
-  rt_layer layers[MAX_LAYERS];
-  luaL_checkstack(L, 4 * count + 4, NULL); /* they keep what the layers point to */
-  for (int i = 0; i < count; i++) {
-    if (lua_rawgeti(L, 1, i + 1) != LUA_TTABLE) luaL_argerror(L, 1, "a list of layers expected");
-    int t = lua_gettop(L);
-    layers[i].name = rtl_push_string(L, t, "name");
-    layers[i].channels = rtl_push_string(L, t, "channels");
-    lua_pushliteral(L, "image");
-    lua_rawget(L, t);
-    layers[i].image = rtl_check_image(L, lua_gettop(L));
-    luaL_argcheck(L, layers[i].name && layers[i].channels, 1, "a layer has a name and channels");
-  }
   rt_error err;
-  rt_status status = rt_image_save_layers(layers, count, path, &options, &err);
+  rt_status status = rt_image_save_layers(layers, (int)n, path, &options, &err);
   lua_pushboolean(L, true);
   return rtl_result(L, status, &err, 1);
 }

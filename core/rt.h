@@ -127,7 +127,7 @@ typedef struct {
   const rt_image *image;
 } rt_layer;
 /* Several images of one size and place as one EXR: channel "R" of the layer "", "albedo.R" of the layer "albedo". A
- * layer "depth" of the channel "Z" is the channel "Z", which compositors look for. R, G, B, A and Y have options->exr_type,
+ * layer "depth" of the channel "Z" is the channel "Z", which compositors look for. Layers of R, G, B, A and Y have options->exr_type,
  * "I" (ids: whole, not negative) is uint, all else float. Other extensions hold one layer: RT_BAD_USAGE for more. */
 rt_status rt_image_save_layers(const rt_layer *layers, int count, const char *path, const rt_save_options *options,
                                rt_error *err);

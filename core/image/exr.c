@@ -27,14 +27,15 @@ static void on_error(exr_const_context_t exr, exr_result_t code, const char *mes
   snprintf(s->message, sizeof s->message, "%s", message);
 }
 
+/* As pread does, less than n at the end: the library reads headers in blocks. */
 static int64_t read_bytes(exr_const_context_t exr, void *data, void *to, uint64_t n, uint64_t offset,
                           exr_stream_error_func_ptr_t fail) {
+  (void)exr;
+  (void)fail;
   const rt_exr_stream *s = data;
-  if (offset > s->file.size || n > s->file.size - offset) {
-    fail(exr, EXR_ERR_READ_IO, "it ends early");
-    return -1;
-  }
-  memcpy(to, s->file.data + offset, n);
+  uint64_t rest = offset < s->file.size ? s->file.size - offset : 0;
+  if (n > rest) n = rest;
+  if (n > 0) memcpy(to, s->file.data + offset, n);
   return (int64_t)n;
 }
 

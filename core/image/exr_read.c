@@ -31,7 +31,8 @@ typedef struct {
   int32_t chunk_width, chunk_height; /* a tile, or the picture's width and some lines */
   int channels;                      /* of the image */
   const char *names[4];              /* of the file's channels that they are */
-  size_t pixel_bytes;                /* of all of the file's channels */
+  int all_channels;                  /* of the file */
+  size_t pixel_bytes;                /* of them all */
 } layout;
 
 static const exr_attr_chlist_entry_t *find_channel(const exr_attr_chlist_t *list, const char *name) {
@@ -63,6 +64,7 @@ static rt_status pick_channels(layout *l, const exr_attr_chlist_t *list, const c
       return rt_fail(err, RT_BAD_DATA, "%s: the EXR's channel '%s' is subsampled, which is not read: convert it", path,
                      l->names[c]);
   }
+  l->all_channels = list->num_channels;
   for (int i = 0; i < list->num_channels; i++) l->pixel_bytes += list->entries[i].pixel_type == EXR_PIXEL_HALF ? 2 : 4;
   return RT_OK;
 }
@@ -124,15 +126,16 @@ static void read_camera(rt_image *image, const layout *l) {
 
 /* ---- Pixels ------------------------------------------------------------------------------------------------------ */
 
-/* Points the pipeline's channels at planes of floats, one behind the other in `buffer`; those that are not wanted are
- * skipped. */
-static void point_channels(exr_decode_pipeline_t *pipe, const layout *l, float *buffer, size_t plane) {
+/* Points the pipeline's channels at planes of floats, one behind the other in `buffer`. Those that are not wanted, too:
+ * OpenEXR 3.1 writes through the pointer of a channel that it should skip. Tells where the wanted ones are. */
+static void point_channels(exr_decode_pipeline_t *pipe, const layout *l, float *buffer, size_t plane,
+                           const float *planes[4]) {
   for (int i = 0; i < pipe->channel_count; i++) {
     exr_coding_channel_info_t *channel = &pipe->channels[i];
-    channel->decode_to_ptr = NULL;
+    float *to = buffer + (size_t)i * plane;
     for (int c = 0; c < l->channels; c++)
-      if (strcmp(channel->channel_name, l->names[c]) == 0)
-        channel->decode_to_ptr = (uint8_t *)(buffer + (size_t)c * plane);
+      if (strcmp(channel->channel_name, l->names[c]) == 0) planes[c] = to;
+    channel->decode_to_ptr = (uint8_t *)to;
     channel->user_data_type = EXR_PIXEL_FLOAT;
     channel->user_bytes_per_element = sizeof(float);
     channel->user_pixel_stride = sizeof(float);
@@ -147,19 +150,19 @@ static exr_result_t read_chunk(exr_decode_pipeline_t *pipe, const layout *l, con
   int width = l->width - x < l->chunk_width ? l->width - x : l->chunk_width;
   int height = l->height - y < l->chunk_height ? l->height - y : l->chunk_height;
   if (chunk->width != width || chunk->height != height) return EXR_ERR_INCORRECT_CHUNK;
-  size_t plane = (size_t)width * (size_t)height;
   exr_result_t r =
       first ? exr_decoding_initialize(l->exr, 0, chunk, pipe) : exr_decoding_update(l->exr, 0, chunk, pipe);
   if (r != EXR_ERR_SUCCESS) return r;
-  point_channels(pipe, l, buffer, plane);
+  if (pipe->channel_count != l->all_channels) return EXR_ERR_INCORRECT_CHUNK;
+  const float *planes[4] = {NULL};
+  point_channels(pipe, l, buffer, (size_t)width * (size_t)height, planes);
   if (first) r = exr_decoding_choose_default_routines(l->exr, 0, pipe);
   if (r == EXR_ERR_SUCCESS) r = exr_decoding_run(l->exr, 0, pipe);
   if (r != EXR_ERR_SUCCESS || !image) return r;
   for (int line = 0; line < height; line++) {
     float *to = image->pixels + (size_t)(y + line) * rt_image_row(image) + (size_t)x * (size_t)l->channels;
-    const float *from = buffer + (size_t)line * (size_t)width;
-    for (int i = 0; i < width; i++)
-      for (int c = 0; c < l->channels; c++) *to++ = from[(size_t)c * plane + (size_t)i];
+    for (size_t i = (size_t)line * (size_t)width, end = i + (size_t)width; i < end; i++)
+      for (int c = 0; c < l->channels; c++) *to++ = planes[c][i];
   }
   return r;
 }
@@ -184,7 +187,8 @@ static exr_result_t read_chunks(const layout *l, float *buffer, rt_image *image)
 
 static rt_status read_image(rt_image **image, const layout *l, const rt_exr_stream *s, rt_error *err) {
   uint64_t need = (uint64_t)l->width * (uint64_t)l->height * (uint64_t)l->channels * sizeof(float);
-  float *buffer = rt_alloc((size_t)l->chunk_width * (size_t)l->chunk_height, 4 * sizeof(float), err);
+  float *buffer =
+      rt_alloc((size_t)l->all_channels, (size_t)l->chunk_width * (size_t)l->chunk_height * sizeof(float), err);
   if (!buffer) return RT_NO_MEMORY;
   rt_status status = RT_OK;
   exr_result_t r = EXR_ERR_SUCCESS;

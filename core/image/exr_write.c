@@ -86,7 +86,7 @@ static rt_status name_plane(plane *p, const rt_layer *layer, const rt_save_optio
   if (n > MAX_NAME)
     return rt_fail(err, RT_BAD_USAGE, "%s: the layer's name is longer than %d bytes: '%.40s...'", path, MAX_NAME - 2,
                    layer->name);
-  bool colour = strchr("RGBAY", letter) != NULL;
+  bool colour = strspn(layer->channels, "RGBAY") == strlen(layer->channels);
   p->type = letter == 'I'                                ? EXR_PIXEL_UINT
             : colour && options->exr_type == RT_EXR_HALF ? EXR_PIXEL_HALF
                                                          : EXR_PIXEL_FLOAT;

@@ -52,7 +52,7 @@ typedef struct {
 
 /* ---- Colour ------------------------------------------------------------------------------------------------------ */
 
-/* Linear sRGB to XYZ over the white's XYZ: Rec. 709's primaries, white (.3127, .3290). */
+/* Linear sRGB to XYZ over the white's XYZ: Rec. 709's primaries, white (.31271, .32902). */
 static const double to_xyz[3][3] = {
     {10135552.0 / 24577794.0, 8788810.0 / 24577794.0, 4435075.0 / 24577794.0},
     {2613072.0 / 12288897.0, 8788810.0 / 12288897.0, 887015.0 / 12288897.0},

@@ -68,6 +68,30 @@ void rt_camera_hash(const rt_camera_desc *desc, rt_sha256 *sha) {
   rt_sha256_doubles(sha, values, sizeof values / sizeof *values);
 }
 
+void rt_camera_get_matrices(const rt_camera *camera, int width, int height, rt_camera_matrices *out) {
+  double view[4][3]; /* world to camera for row vectors; the last column is 0 0 0 1 */
+  for (int i = 0; i < 3; i++) {
+    view[i][0] = camera->right[i];
+    view[i][1] = camera->up[i];
+    view[i][2] = camera->forward[i];
+  }
+  view[3][0] = 0.0 - dot(camera->from, camera->right);
+  view[3][1] = 0.0 - dot(camera->from, camera->up);
+  view[3][2] = 0.0 - dot(camera->from, camera->forward);
+  bool perspective = camera->kind == RT_CAMERA_PERSPECTIVE;
+  double scale_y = 0.5 / camera->half_height, scale_x = scale_y * height / width;
+  for (int row = 0; row < 4; row++) {
+    double x = view[row][0], y = view[row][1], z = view[row][2], one = row == 3 ? 1.0 : 0.0;
+    double w = perspective ? z : one;
+    const double to_camera[4] = {x, y, z, one};
+    const double to_ndc[4] = {0.5 * w + scale_x * x, 0.5 * w - scale_y * y, perspective ? z - one : z, w};
+    for (int column = 0; column < 4; column++) {
+      out->world_to_camera[row][column] = (float)to_camera[column];
+      out->world_to_ndc[row][column] = (float)to_ndc[column];
+    }
+  }
+}
+
 rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v) {
   double unit = 2.0 * camera->half_height / height;
   double sx = (x - 0.5 * width) * unit, sy = (0.5 * height - y) * unit;

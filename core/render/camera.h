@@ -20,5 +20,8 @@ void rt_camera_hash(const rt_camera_desc *desc, rt_sha256 *sha);
 rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v);
 /* The distance of a point along the camera's axis. */
 float rt_camera_depth(const rt_camera *camera, rt_vec3 p);
+/* Of a width by height picture. NDC's z is 0 one scene unit before a perspective camera and 1 at infinity, and camera
+ * space's z of an orthographic one. */
+void rt_camera_get_matrices(const rt_camera *camera, int width, int height, rt_camera_matrices *out);
 
 #endif

@@ -84,6 +84,7 @@ static rt_status read_all(const rt_film *film, const rt_film_access *access, rt_
   rt_status status = rt_image_new(out, film->width, film->height, channels, err);
   if (status != RT_OK) return status;
   rt_image_place(*out, (rt_placement){{film->crop[0], film->crop[1]}, {film->key.width, film->key.height}});
+  rt_image_set_camera(*out, &film->key.camera);
   float *to = rt_image_pixels(*out);
   for (int tile = 0; tile < rt_film_tiles(film); tile++) {
     rt_film_rect r = rt_film_tile(film, tile);

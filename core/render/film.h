@@ -17,6 +17,7 @@ typedef struct {
   bool transparent;
   uint32_t aovs; /* bits */
   float noise;
+  rt_camera_matrices camera; /* follows from the scene and the size */
 } rt_film_key;
 
 struct rt_film {

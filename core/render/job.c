@@ -311,6 +311,7 @@ static void key_of(rt_film_key *key, const rt_scene *scene, const rt_render_sett
                        .aovs = s->aovs,
                        .noise = s->noise};
   rt_scene_hash(scene, key->scene);
+  rt_camera_get_matrices(&scene->camera, s->width, s->height, &key->camera);
 }
 
 /* The film as it is when the job begins, and how many of the job's samples are in it. */

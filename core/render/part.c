@@ -39,6 +39,14 @@ static void put_u32(writer *w, uint32_t v) {
   put(w, bytes, sizeof bytes);
 }
 
+static void put_matrix(writer *w, const float m[4][4]) {
+  for (int i = 0; i < 16; i++) {
+    uint32_t bits;
+    memcpy(&bits, &m[i / 4][i % 4], sizeof bits);
+    put_u32(w, bits);
+  }
+}
+
 static void put_header(writer *w, const rt_film *film) {
   const rt_film_key *key = &film->key;
   uint32_t clamp, noise;
@@ -59,6 +67,8 @@ static void put_header(writer *w, const rt_film *film) {
                              noise};
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) put_u32(w, fields[i]);
   for (int i = 0; i < 4; i++) put_u32(w, (uint32_t)film->crop[i]);
+  put_matrix(w, key->camera.world_to_camera);
+  put_matrix(w, key->camera.world_to_ndc);
 }
 
 /* Sums have zeros at both ends: how many are left out below, how many bytes follow, and these. */
@@ -205,6 +215,13 @@ static void get_text(reader *r, char *out, size_t n) {
     if (out[i] != 0 && (out[i] < 32 || out[i] > 126)) r->failed = true;
 }
 
+static void get_matrix(reader *r, float m[4][4]) {
+  for (int i = 0; i < 16; i++) {
+    uint32_t bits = get_u32(r);
+    memcpy(&m[i / 4][i % 4], &bits, sizeof bits);
+  }
+}
+
 static rt_status get_header(reader *r, rt_film_key *key, int crop[4], rt_error *err) {
   char magic[sizeof MAGIC];
   get(r, magic, sizeof magic);
@@ -232,6 +249,8 @@ static rt_status get_header(reader *r, rt_film_key *key, int crop[4], rt_error *
   memcpy(&key->noise, &noise, sizeof noise);
   if (!(key->noise >= 0.0f && key->noise < INFINITY)) r->failed = true;
   for (int i = 0; i < 4; i++) crop[i] = (int)get_at_most(r, RT_MAX_SIDE);
+  get_matrix(r, key->camera.world_to_camera);
+  get_matrix(r, key->camera.world_to_ndc);
   bool fits = crop[0] < crop[2] && crop[1] < crop[3] && crop[2] <= key->width && crop[3] <= key->height;
   return r->failed || !fits ? damaged(r, err) : RT_OK;
 }
