@@ -110,7 +110,7 @@ local encoding = {
   {
     "dither", type = "boolean", default = true,
     doc = "Hides the bands of slow gradients in 8 bits (PNG, JPEG) by an even pattern; what 8 bits hold exactly stays.",
-    cli = { flag = "--dither", metavar = "true|false" },
+    cli = { flag = "--dither", metavar = "BOOL" },
   },
   {
     "quality", type = "integer", min = 1, max = 100, default = 95, doc = "Quality of a JPEG.",
