@@ -22,7 +22,7 @@ static const struct {
     [RT_AOV_EMISSION] = {"emission", "RGB", "color", MEAN, 3},
     [RT_AOV_DIRECT] = {"direct", "RGB", "color", MEAN, 3},
     [RT_AOV_INDIRECT] = {"indirect", "RGB", "color", MEAN, 3},
-    [RT_AOV_VARIANCE] = {"variance", "Y", "root", SQUARES, 1},
+    [RT_AOV_VARIANCE] = {"variance", "V", "root", SQUARES, 1},
     [RT_AOV_SAMPLES] = {"samples", "N", "doublings", COUNT, 0},
     [RT_AOV_SHAPE] = {"shape", "I", "number", ID, 0},
     [RT_AOV_MATERIAL] = {"material", "I", "number", ID, 0},
