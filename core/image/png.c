@@ -108,6 +108,13 @@ static bool read_row(codec *c, unsigned char *row) {
   return true;
 }
 
+/* What follows the rows: the checksum of the last of them is behind it. */
+static bool read_end(codec *c) {
+  if (setjmp(png_jmpbuf(c->png))) return false;
+  png_read_end(c->png, NULL);
+  return true;
+}
+
 static void decode_row(const unsigned char *row, const layout *l, bool raw, float *pixel) {
   const float *decode = rt_srgb_table();
   bool alpha = l->channels % 2 == 0;
@@ -158,7 +165,7 @@ static rt_status read_pixels(codec *c, const layout *l, bool raw, rt_image *imag
     if (good) decode_row(row, l, raw, image->pixels + y * rt_image_row(image));
   }
   rt_free(rows);
-  return good ? RT_OK : fail_damaged(c, err);
+  return good && read_end(c) ? RT_OK : fail_damaged(c, err);
 }
 
 rt_status rt_png_read(rt_image **out, rt_bytes file, bool raw, rt_error *err) {

@@ -76,8 +76,8 @@ schema.types.white_balance = {
     return { temperature, tint }
   end,
   parse = function(text)
-    local temperature, tint = text:match "^([^,]+),?(.*)$"
-    if not tonumber(temperature) or tint ~= "" and not tonumber(tint) then return nil end
+    local temperature, comma, tint = text:match "^([^,]+)(,?)([^,]*)$"
+    if not tonumber(temperature) or comma ~= "" and not tonumber(tint) then return nil end
     return { tonumber(temperature), tonumber(tint) }
   end,
   luals = function() return "number|number[]" end,
