@@ -154,7 +154,7 @@ static exr_result_t read_chunk(exr_decode_pipeline_t *pipe, const layout *l, con
       first ? exr_decoding_initialize(l->exr, 0, chunk, pipe) : exr_decoding_update(l->exr, 0, chunk, pipe);
   if (r != EXR_ERR_SUCCESS) return r;
   if (pipe->channel_count != l->all_channels) return EXR_ERR_INCORRECT_CHUNK;
-  const float *planes[4] = {NULL};
+  const float *planes[4] = {buffer, buffer, buffer, buffer};
   point_channels(pipe, l, buffer, (size_t)width * (size_t)height, planes);
   if (first) r = exr_decoding_choose_default_routines(l->exr, 0, pipe);
   if (r == EXR_ERR_SUCCESS) r = exr_decoding_run(l->exr, 0, pipe);
@@ -194,7 +194,11 @@ static rt_status read_image(rt_image **image, const layout *l, const rt_exr_stre
   exr_result_t r = EXR_ERR_SUCCESS;
   if (need > TRUSTED_BYTES && need / TRUSTED_RATIO > s->file.size) r = read_chunks(l, buffer, NULL);
   if (r == EXR_ERR_SUCCESS) status = rt_image_new(image, l->width, l->height, l->channels, err);
-  if (r == EXR_ERR_SUCCESS && status == RT_OK) r = read_chunks(l, buffer, *image);
+  if (r == EXR_ERR_SUCCESS && status == RT_OK) {
+    place(*image, l);
+    read_camera(*image, l);
+    r = read_chunks(l, buffer, *image);
+  }
   rt_free(buffer);
   return r == EXR_ERR_SUCCESS ? status : rt_exr_fail(s, r, s->file.path, err);
 }
@@ -207,13 +211,10 @@ rt_status rt_exr_read(rt_image **out, rt_bytes file, rt_error *err) {
   exr_result_t r = exr_start_read(&l.exr, file.path, &initializer);
   rt_status status = r == EXR_ERR_SUCCESS ? read_layout(&l, &s, err) : rt_exr_fail(&s, r, file.path, err);
   if (status == RT_OK) status = read_image(&image, &l, &s, err);
-  if (status == RT_OK) {
-    place(image, &l);
-    read_camera(image, &l);
+  if (status == RT_OK)
     *out = image;
-  } else {
+  else
     rt_image_free(image);
-  }
   if (l.exr) exr_finish(&l.exr);
   return status;
 }

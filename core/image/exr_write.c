@@ -152,8 +152,8 @@ static void pack_chunk(exr_encode_pipeline_t *pipe, const plane *planes, int n, 
     exr_coding_channel_info_t *channel = &pipe->channels[c];
     const plane *p = find_plane(planes, n, channel->channel_name);
     channel->encode_from_ptr = to;
-    channel->user_pixel_stride = channel->bytes_per_element;
-    channel->user_line_stride = channel->bytes_per_element * channel->width;
+    channel->user_pixel_stride = p->type == EXR_PIXEL_HALF ? 2 : 4;
+    channel->user_line_stride = channel->user_pixel_stride * channel->width;
     for (int line = 0; line < channel->height; line++) to = pack_row(p, y + line, to);
   }
 }

@@ -29,17 +29,21 @@ static const format formats[] = {
 
 #define EXTENSIONS ".png, .jpg, .exr, .pfm or .hdr"
 
-static rt_status find_format(const format **out, const char *path, rt_error *err) {
+/* NULL, with *status and *err, when there is none. */
+static const format *find_format(const char *path, rt_status *status, rt_error *err) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
   for (size_t i = 0; dot && i < sizeof formats / sizeof *formats; i++) {
     const format *f = &formats[i];
     if (strcasecmp(dot, f->extension) != 0) continue;
-    if (f->version && !f->version()) return rt_fail_without(path, f->library, f->package, err);
-    *out = f;
-    return RT_OK;
+    if (!f->version || f->version()) return f;
+    *status = rt_fail_without(path, f->library, f->package, err);
+    return NULL;
   }
-  if (dot) return rt_fail(err, RT_BAD_USAGE, "%s: there is no writer for '%s': use " EXTENSIONS, path, dot);
-  return rt_fail(err, RT_BAD_USAGE, "%s: the name has no extension: end it in " EXTENSIONS, path);
+  if (dot)
+    *status = rt_fail(err, RT_BAD_USAGE, "%s: there is no writer for '%s': use " EXTENSIONS, path, dot);
+  else
+    *status = rt_fail(err, RT_BAD_USAGE, "%s: the name has no extension: end it in " EXTENSIONS, path);
+  return NULL;
 }
 
 rt_status rt_write_failed(const char *path, int reason, rt_error *err) {
@@ -48,10 +52,10 @@ rt_status rt_write_failed(const char *path, int reason, rt_error *err) {
 }
 
 rt_status rt_image_can_save(const char *path, rt_error *err) {
-  const format *found;
   rt_file *file;
-  rt_status status = find_format(&found, path, err);
-  if (status == RT_OK) status = rt_file_create(&file, path, err);
+  rt_status status;
+  if (!find_format(path, &status, err)) return status;
+  status = rt_file_create(&file, path, err);
   if (status == RT_OK) rt_file_abandon(file);
   return status;
 }
@@ -79,11 +83,12 @@ static rt_status check_layers(const rt_layer *layers, int count, const format *f
 rt_status rt_image_save_layers(const rt_layer *layers, int count, const char *path, const rt_save_options *options,
                                rt_error *err) {
   static const rt_save_options defaults = RT_SAVE_OPTIONS_INIT;
-  const format *f;
   rt_file *file;
+  rt_status status;
   if (!options) options = &defaults;
-  rt_status status = find_format(&f, path, err);
-  if (status == RT_OK) status = check_layers(layers, count, f, path, err);
+  const format *f = find_format(path, &status, err);
+  if (!f) return status;
+  status = check_layers(layers, count, f, path, err);
   if (status == RT_OK) status = rt_file_create(&file, path, err);
   if (status != RT_OK) return status;
   FILE *stream = rt_file_stream(file);
