@@ -47,7 +47,7 @@ static int l_wait(lua_State *L) {
 static int l_progress(lua_State *L) {
   rt_progress p;
   rt_job_progress(to_job(L), &p);
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   lua_pushboolean(L, p.done);
   lua_setfield(L, -2, "done");
   rtl_set_integer(L, "samples", (lua_Integer)p.samples);
@@ -58,6 +58,7 @@ static int l_progress(lua_State *L) {
   if (p.noise >= 0.0) rtl_set_number(L, "noise", p.noise);
   rtl_set_integer(L, "not_finite", (lua_Integer)p.not_finite);
   rtl_set_integer(L, "overflow", (lua_Integer)p.overflow);
+  rtl_set_integer(L, "film_bytes", (lua_Integer)p.film_bytes);
   return 1;
 }
 

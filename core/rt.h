@@ -407,6 +407,7 @@ typedef struct {
   double noise;        /* estimate of the relative standard error of a pixel, root mean square; < 0: not known yet */
   uint64_t not_finite; /* samples dropped because they were NaN or infinite */
   uint64_t overflow;   /* samples that were too bright for the film, clamped */
+  size_t film_bytes;   /* of memory, for the film's pixels: docs/aovs.md */
 } rt_progress;
 
 /* A film: exact sums of samples per pixel, for a rectangle of the picture, and which samples they are. On the disk it is

@@ -77,6 +77,11 @@ function shape:at(placement) end
 ---@field channels integer 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
 local image = {}
 
+---An AOV of a render that had it in its `aov`: its values, linear; docs/aovs.md says what each is.
+---@param name string
+---@return rtlua.Image
+function image:aov(name) end
+
 ---The linear values of a pixel, one for each channel; (0, 0) is top left.
 ---@param x integer
 ---@param y integer
@@ -157,6 +162,7 @@ function scene:start(options) end
 ---@field noise number? Estimated relative standard error of a pixel, root mean square.
 ---@field not_finite integer Samples dropped because they were NaN or infinite.
 ---@field overflow integer Samples too bright for the film.
+---@field film_bytes integer Memory for the film's pixels.
 
 ---What a ray met.
 ---@class rtlua.Hit
@@ -194,6 +200,8 @@ function scene:start(options) end
 ---@field quality? integer Quality of a JPEG. Default: 95.
 ---@field exr_type? "half"|"float" Type of an EXR's colours: half (11 bits, at most 65504) or float. Data are float, ids uint. Default: "half".
 ---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
+---@field aov? string|string[] What is kept of the samples besides radiance; docs/aovs.md says what each is.
+---@field noise? number A pixel takes no more samples when the relative error of its luminance is estimated to be below this.
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
 ---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.
@@ -222,6 +230,8 @@ function scene:start(options) end
 ---@field quality? integer Quality of a JPEG. Default: 95.
 ---@field exr_type? "half"|"float" Type of an EXR's colours: half (11 bits, at most 65504) or float. Data are float, ids uint. Default: "half".
 ---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
+---@field aov? string|string[] What is kept of the samples besides radiance; docs/aovs.md says what each is.
+---@field noise? number A pixel takes no more samples when the relative error of its luminance is estimated to be below this.
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
 ---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.

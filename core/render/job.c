@@ -398,7 +398,8 @@ void rt_job_progress(rt_job *job, rt_progress *out) {
                        .rays = atomic_load(&job->rays),
                        .not_finite = atomic_load(&job->not_finite),
                        .overflow = atomic_load(&job->overflow),
-                       .noise = -1.0};
+                       .noise = -1.0,
+                       .film_bytes = rt_film_cells_bytes(&job->film->cells)};
   pthread_mutex_lock(&job->lock);
   out->done = job->running == 0;
   out->seconds = out->done ? job->seconds : seconds_since(&job->start);

@@ -42,6 +42,7 @@ render.progress_fields = {
   { "noise", "number?", "Estimated relative standard error of a pixel, root mean square." },
   { "not_finite", "integer", "Samples dropped because they were NaN or infinite." },
   { "overflow", "integer", "Samples too bright for the film." },
+  { "film_bytes", "integer", "Memory for the film's pixels." },
 }
 
 --- Joins the two tables over the defaults and checks what concerns several fields.

@@ -23,7 +23,7 @@ function stats.report(show, core, last, settings)
   local rate = last.seconds > 0 and last.rays / last.seconds or 0
   show:event("stats", {
     info = info, rays_per_second = rate, samples_per_second = last.seconds > 0 and last.made / last.seconds or 0,
-    not_finite = last.not_finite, overflow = last.overflow, threads = settings.threads,
+    film_bytes = last.film_bytes, not_finite = last.not_finite, overflow = last.overflow, threads = settings.threads,
     peak_memory = system.peak_memory(),
   })
   if show.json then return end
@@ -31,7 +31,8 @@ function stats.report(show, core, last, settings)
     { "triangles", ("%s stored, %s placed"):format(stats.count(info.triangles), stats.count(info.placed_triangles)) },
     { "primitives", stats.count(info.placed_primitives) .. " placed" },
     { "build time", ("%.3f s"):format(info.build_seconds) },
-    { "memory", ("%s for the scene, %s at most"):format(stats.bytes(info.bytes), stats.bytes(system.peak_memory())) },
+    { "memory", ("%s for the scene, %s for the film, %s at most"):format(stats.bytes(info.bytes),
+      stats.bytes(last.film_bytes), stats.bytes(system.peak_memory())) },
     { "samples", ("%s in %.2f s, %.2f million per second"):format(
       stats.count(last.made), last.seconds, last.seconds > 0 and last.made / last.seconds / 1e6 or 0) },
     { "rays", ("%s, %.2f million per second"):format(stats.count(last.rays), rate / 1e6) },

@@ -82,8 +82,8 @@ local function load_scene(scene, options)
 end
 
 --- A scene's bundle. options: params (NAME = text), asset_path (folders), trust, as rtlua render has them; size and
---- crop, which are checked. Fields: file, words, width, height, and entries, a list of { from, to }. Raises 66 for a
---- missing scene, 65 for a wrong one, 64 for a crop outside of the picture.
+--- crop, which are checked. Fields: file, words, width, height, aov (names), and entries, a list of { from, to }.
+--- Raises 66 for a missing scene, 65 for a wrong one, 64 for a crop outside of the picture.
 function bundle.make(scene, options)
   options = options or {}
   local path = relative(scene)
@@ -128,7 +128,7 @@ function bundle.make(scene, options)
   for i, root in ipairs(roots) do folders[i] = root.to end
   local self = setmetatable({
     file = roots[1].to .. "/" .. path:match "[^/]*$", words = words, entries = entries, folders = folders,
-    width = math.tointeger(about.width), height = math.tointeger(about.height),
+    width = math.tointeger(about.width), height = math.tointeger(about.height), aov = about.aov,
   }, Bundle)
   render_words.check_crop(self, options)
   return self

@@ -7,6 +7,7 @@
 -- Always holds: what has come back is whole, checked by its SHA-256, and on the disk, before the machine may go. Work
 -- stops two minutes before the machine's end, or as long before as fetching what there is takes.
 
+local aovs = require "rtlua.aovs"
 local budget = require "rtlua.machine.budget"
 local cjson = require "cjson.safe"
 local errors = require "rtlua.errors"
@@ -200,8 +201,8 @@ end
 
 -- ---- Renders
 
--- The picture's files, on the machine and here.
-local function outputs_of(wanted, scene, where)
+-- The picture's files, on the machine and here; those with a name are asked for, AOVs come with them.
+local function outputs_of(wanted, scene, where, names)
   local list = {}
   if type(wanted) == "string" then wanted = { wanted } end
   wanted = wanted or { (scene:match "[^/]*$":gsub("%.lua$", "")) .. ".png" }
@@ -210,6 +211,10 @@ local function outputs_of(wanted, scene, where)
     local name = path == "-" and "stdout.png" or path:match "[^/]*$"
     list[i] = { name = ("%s-%d-%s"):format(run, i, name), ["local"] = path }
     list[i].remote = where.out .. "/" .. list[i].name
+  end
+  for i = 1, #list do
+    local remote, here = aovs.files(list[i].remote, names), aovs.files(list[i]["local"], names)
+    for j = 2, #here do list[#list + 1] = { remote = remote[j], ["local"] = here[j] } end
   end
   return list
 end
@@ -289,7 +294,7 @@ function work.render(machine, scene, options)
   local bundle = options.bundle or require("rtlua.machine.bundle").make(scene, options)
   words.check_crop(bundle, given)
   local where = machine:places()
-  local outputs = outputs_of(options.output, scene, where)
+  local outputs = outputs_of(options.output, scene, where, given.aov or bundle.aov)
   local checkpoint = checkpoint_of(machine, options, outputs, where)
   local folder = "render-" .. files.random_name(6)
   local resumes = machine:stage("upload", upload, machine, bundle, where.work .. "/" .. folder, checkpoint, options)
@@ -297,7 +302,9 @@ function work.render(machine, scene, options)
   local command = { "rtlua", "render", bundle.file, "--json" }
   for _, word in ipairs(bundle.words) do command[#command + 1] = word end
   for _, word in ipairs(words.words(given)) do command[#command + 1] = word end
-  for _, output in ipairs(outputs) do command[#command + 1] = "-o/out/" .. output.name end
+  for _, output in ipairs(outputs) do
+    if output.name then command[#command + 1] = "-o/out/" .. output.name end
+  end
   if checkpoint then command[#command + 1] = "--checkpoint=/out/" .. checkpoint.name end
   if resumes then command[#command + 1] = "--resume" end
   local spec = {
