@@ -31,13 +31,16 @@ static int l_new(lua_State *L) {
   return rtl_result(L, rt_image_new(&u->image, width, height, channels, &err), &err, 1);
 }
 
+/* load(path[, raw[, layer]]) */
 static int l_load(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = luaL_checkstring(L, 1), *layer = luaL_optstring(L, 3, NULL);
   bool raw = lua_toboolean(L, 2);
   if (rtl_refuse_reading(L, path)) return 3;
   rt_error err;
   rtl_image *u = rtl_new_image(L);
-  return rtl_result(L, rt_image_load(&u->image, path, raw, &err), &err, 1);
+  rt_status status =
+      layer ? rt_image_load_layer(&u->image, path, layer, &err) : rt_image_load(&u->image, path, raw, &err);
+  return rtl_result(L, status, &err, 1);
 }
 
 static int l_can_save(lua_State *L) {

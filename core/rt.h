@@ -63,6 +63,9 @@ rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_e
 /* PNG, JPEG, OpenEXR, Radiance HDR or PFM, told by its content. Integer files are decoded from sRGB unless `raw`. Of an
  * EXR: R, G, B and A, or Y, or its only channel; the data window, placed in the display window. */
 rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *err);
+/* Of an EXR a layer, as rt_image_save_layers names it; two channels such as U and V become three with zeros. RT_BAD_DATA
+ * where there is none of that name. */
+rt_status rt_image_load_layer(rt_image **out, const char *path, const char *layer, rt_error *err);
 rt_image *rt_image_ref(rt_image *image);
 void rt_image_free(rt_image *image);
 int rt_image_width(const rt_image *image);

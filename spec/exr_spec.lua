@@ -213,6 +213,26 @@ describe("an EXR file", function()
     assert.equal(0, planes["shape.I"][1][3])
     -- The picture is what else reads it.
     assert.equal(4, images.load(path "a.exr").channels)
+    -- And each layer by its name.
+    for i, channels in ipairs { false, 3, 1, 3, 3, 1 } do
+      local layer = channels and assert(images.load(path "a.exr", false, layers[i].name))
+      if layer then
+        local expected = layers[i].image:pixel(4, 2)
+        if i == 5 then expected[3] = 0 end
+        assert.equal(channels, layer.channels)
+        for c = 1, channels do assert.near(expected[c], layer:pixel(4, 2)[c], 2e-3) end
+      end
+    end
+    local result = run.rtlua({ "convert", "a.exr", "b.pfm", "--layer", "depth" }, { cwd = dir.path })
+    assert.equal(0, result.code, result.stderr)
+    assert.same(layers[3].image:pixel(1, 2), images.load(path "b.pfm"):pixel(1, 2))
+    assert.equal(0, run.rtlua({ "diff", "a.exr", "a.exr", "--layer", "albedo" }, { cwd = dir.path }).code)
+    result = run.rtlua({ "convert", "b.pfm", "c.png", "--layer", "depth" }, { cwd = dir.path })
+    assert.equal(65, result.code)
+    assert.equal("rtlua: b.pfm: has no layer 'depth': an EXR has layers\n", result.stderr)
+    local gone, why, number = images.load(path "a.exr", false, "colour")
+    assert.same({ nil, 65 }, { gone, number })
+    assert.truthy(why:find("no layer 'colour': it has albedo, normal, shape, uv", 1, true), why)
     local ok, message, code = images.save_layers(layers, path "a.png")
     assert.same({ nil, 64 }, { ok, code })
     assert.truthy(message:find("an .exr can", 1, true))
@@ -220,7 +240,7 @@ describe("an EXR file", function()
     ok, message, code = images.save_layers(layers, path "b.exr")
     assert.same({ nil, 64 }, { ok, code })
     assert.truthy(message:find "two layers have the channel 'R'", message)
-    assert.same({ "a.exr" }, dir:list())
+    assert.same({ "a.exr", "b.pfm" }, dir:list())
   end)
 end)
 

@@ -1,7 +1,7 @@
 /* Reading OpenEXR: the first part, flat, in scan lines or tiles (their finest level), of every compression that the C
  * core knows; channels of halves, floats or uints become floats.
  *
- * Of the channels: R, G, B and A, or Y and A, or the only one that there is. The image is the data window, placed in the
+ * Of the channels: R, G, B and A, or Y and A, or the only one that there is; or a layer's. The image is the data window, placed in the
  * display window. Chromaticities are not looked at: values are taken as they are.
  *
  * A header cannot claim more memory than the file has pixels for: every chunk of a picture that is large for its file is
@@ -30,7 +30,7 @@ typedef struct {
   bool tiled;
   int32_t chunk_width, chunk_height; /* a tile, or the picture's width and some lines */
   int channels;                      /* of the image */
-  const char *names[4];              /* of the file's channels that they are */
+  const char *names[4];              /* of the file's channels that they are; NULL: zeros */
   int all_channels;                  /* of the file */
   size_t pixel_bytes;                /* of them all */
 } layout;
@@ -41,7 +41,7 @@ static const exr_attr_chlist_entry_t *find_channel(const exr_attr_chlist_t *list
   return NULL;
 }
 
-static rt_status pick_channels(layout *l, const exr_attr_chlist_t *list, const char *path, rt_error *err) {
+static rt_status pick_picture(layout *l, const exr_attr_chlist_t *list, const char *path, rt_error *err) {
   static const char *const colours[] = {"R", "G", "B"};
   if (find_channel(list, "R") && find_channel(list, "G") && find_channel(list, "B")) {
     for (int c = 0; c < 3; c++) l->names[l->channels++] = colours[c];
@@ -53,12 +53,56 @@ static rt_status pick_channels(layout *l, const exr_attr_chlist_t *list, const c
     l->names[l->channels++] = list->entries[0].name.str;
   } else {
     return rt_fail(err, RT_BAD_DATA,
-                   "%s: the EXR has no channels R, G and B, no Y, but %d others, '%.60s' first: give it one "
-                   "of these",
-                   path, list->num_channels, list->num_channels > 0 ? list->entries[0].name.str : "");
+                   "%s: the EXR has no channels R, G and B, no Y, but %d others, '%.60s' first: name a layer", path,
+                   list->num_channels, list->num_channels > 0 ? list->entries[0].name.str : "");
   }
   if (list->num_channels > 1 && find_channel(list, "A")) l->names[l->channels++] = "A";
-  for (int c = 0; c < l->channels; c++) {
+  return RT_OK;
+}
+
+/* How long the name of a channel's layer is: what is before its last dot; 0 when there is none. */
+static size_t layer_length(const char *channel) {
+  const char *dot = strrchr(channel, '.');
+  return dot ? (size_t)(dot - channel) : 0;
+}
+
+static rt_status fail_layer(const exr_attr_chlist_t *list, const char *layer, const char *path, rt_error *err) {
+  char names[300] = "";
+  size_t n = 0;
+  for (int i = 0; i < list->num_channels; i++) {
+    const char *name = list->entries[i].name.str;
+    size_t length = layer_length(name);
+    bool seen = i > 0 && layer_length(list->entries[i - 1].name.str) == length &&
+                strncmp(name, list->entries[i - 1].name.str, length) == 0;
+    if (length == 0 || seen || n + length + 3 > sizeof names) continue;
+    n += (size_t)snprintf(names + n, sizeof names - n, "%s%.*s", n > 0 ? ", " : "", (int)length, name);
+  }
+  return rt_fail(err, RT_BAD_DATA, "%s: the EXR has no layer '%s': it has %s", path, layer, n > 0 ? names : "none");
+}
+
+/* The channels "LAYER.R" and so on, in the order of the letters. Two that are no grey with its alpha, such as U and V,
+ * become three with zeros. */
+static rt_status pick_layer(layout *l, const exr_attr_chlist_t *list, const char *layer, const char *path,
+                            rt_error *err) {
+  size_t n = strlen(layer);
+  for (const char *letter = "RGBXYZUVIA"; *letter && l->channels < 4; letter++) {
+    for (int i = 0; i < list->num_channels; i++) {
+      const char *name = list->entries[i].name.str;
+      bool fits = layer_length(name) == n && n > 0 && strncmp(name, layer, n) == 0 && strlen(name) == n + 2;
+      if (fits && name[n + 1] == *letter) l->names[l->channels++] = name;
+    }
+  }
+  if (l->channels == 0 && strcmp(layer, "depth") == 0 && find_channel(list, "Z")) l->names[l->channels++] = "Z";
+  if (l->channels == 0) return fail_layer(list, layer, path, err);
+  if (l->channels == 2 && l->names[1][n + 1] != 'A') l->channels = 3;
+  return RT_OK;
+}
+
+static rt_status pick_channels(layout *l, const exr_attr_chlist_t *list, const char *layer, const char *path,
+                               rt_error *err) {
+  rt_status status = layer ? pick_layer(l, list, layer, path, err) : pick_picture(l, list, path, err);
+  if (status != RT_OK) return status;
+  for (int c = 0; c < l->channels && l->names[c]; c++) {
     const exr_attr_chlist_entry_t *entry = find_channel(list, l->names[c]);
     if (entry->x_sampling != 1 || entry->y_sampling != 1)
       return rt_fail(err, RT_BAD_DATA, "%s: the EXR's channel '%s' is subsampled, which is not read: convert it", path,
@@ -69,7 +113,7 @@ static rt_status pick_channels(layout *l, const exr_attr_chlist_t *list, const c
   return RT_OK;
 }
 
-static rt_status read_layout(layout *l, const rt_exr_stream *s, rt_error *err) {
+static rt_status read_layout(layout *l, const rt_exr_stream *s, const char *layer, rt_error *err) {
   const char *path = s->file.path;
   exr_storage_t storage = EXR_STORAGE_LAST_TYPE;
   const exr_attr_chlist_t *list = NULL;
@@ -81,7 +125,7 @@ static rt_status read_layout(layout *l, const rt_exr_stream *s, rt_error *err) {
     return rt_fail(err, RT_BAD_DATA, "%s: a deep EXR is not read: flatten it", path);
   int64_t width = (int64_t)l->data.max.x - l->data.min.x + 1, height = (int64_t)l->data.max.y - l->data.min.y + 1;
   rt_status status = rt_check_sides(width > 0 ? (uint64_t)width : 0, height > 0 ? (uint64_t)height : 0, path, err);
-  if (status == RT_OK) status = pick_channels(l, list, path, err);
+  if (status == RT_OK) status = pick_channels(l, list, layer, path, err);
   if (status != RT_OK) return status;
   l->width = (int)width;
   l->height = (int)height;
@@ -134,7 +178,7 @@ static void point_channels(exr_decode_pipeline_t *pipe, const layout *l, float *
     exr_coding_channel_info_t *channel = &pipe->channels[i];
     float *to = buffer + (size_t)i * plane;
     for (int c = 0; c < l->channels; c++)
-      if (strcmp(channel->channel_name, l->names[c]) == 0) planes[c] = to;
+      if (l->names[c] && strcmp(channel->channel_name, l->names[c]) == 0) planes[c] = to;
     channel->decode_to_ptr = (uint8_t *)to;
     channel->user_data_type = EXR_PIXEL_FLOAT;
     channel->user_bytes_per_element = sizeof(float);
@@ -154,7 +198,8 @@ static exr_result_t read_chunk(exr_decode_pipeline_t *pipe, const layout *l, con
       first ? exr_decoding_initialize(l->exr, 0, chunk, pipe) : exr_decoding_update(l->exr, 0, chunk, pipe);
   if (r != EXR_ERR_SUCCESS) return r;
   if (pipe->channel_count != l->all_channels) return EXR_ERR_INCORRECT_CHUNK;
-  const float *planes[4] = {buffer, buffer, buffer, buffer};
+  const float *zeros = buffer + (size_t)l->all_channels * (size_t)l->chunk_width * (size_t)l->chunk_height;
+  const float *planes[4] = {zeros, zeros, zeros, zeros};
   point_channels(pipe, l, buffer, (size_t)width * (size_t)height, planes);
   if (first) r = exr_decoding_choose_default_routines(l->exr, 0, pipe);
   if (r == EXR_ERR_SUCCESS) r = exr_decoding_run(l->exr, 0, pipe);
@@ -188,7 +233,7 @@ static exr_result_t read_chunks(const layout *l, float *buffer, rt_image *image)
 static rt_status read_image(rt_image **image, const layout *l, const rt_exr_stream *s, rt_error *err) {
   uint64_t need = (uint64_t)l->width * (uint64_t)l->height * (uint64_t)l->channels * sizeof(float);
   float *buffer =
-      rt_alloc((size_t)l->all_channels, (size_t)l->chunk_width * (size_t)l->chunk_height * sizeof(float), err);
+      rt_alloc((size_t)l->all_channels + 1, (size_t)l->chunk_width * (size_t)l->chunk_height * sizeof(float), err);
   if (!buffer) return RT_NO_MEMORY;
   rt_status status = RT_OK;
   exr_result_t r = EXR_ERR_SUCCESS;
@@ -203,13 +248,13 @@ static rt_status read_image(rt_image **image, const layout *l, const rt_exr_stre
   return r == EXR_ERR_SUCCESS ? status : rt_exr_fail(s, r, s->file.path, err);
 }
 
-rt_status rt_exr_read(rt_image **out, rt_bytes file, rt_error *err) {
+rt_status rt_exr_read(rt_image **out, rt_bytes file, const char *layer, rt_error *err) {
   rt_exr_stream s = {.file = file};
   exr_context_initializer_t initializer = rt_exr_initializer(&s);
   layout l = {0};
   rt_image *image = NULL;
   exr_result_t r = exr_start_read(&l.exr, file.path, &initializer);
-  rt_status status = r == EXR_ERR_SUCCESS ? read_layout(&l, &s, err) : rt_exr_fail(&s, r, file.path, err);
+  rt_status status = r == EXR_ERR_SUCCESS ? read_layout(&l, &s, layer, err) : rt_exr_fail(&s, r, file.path, err);
   if (status == RT_OK) status = read_image(&image, &l, &s, err);
   if (status == RT_OK)
     *out = image;
@@ -221,8 +266,9 @@ rt_status rt_exr_read(rt_image **out, rt_bytes file, rt_error *err) {
 
 #else
 
-rt_status rt_exr_read(rt_image **out, rt_bytes file, rt_error *err) {
+rt_status rt_exr_read(rt_image **out, rt_bytes file, const char *layer, rt_error *err) {
   (void)out;
+  (void)layer;
   return rt_fail_without(file.path, "OpenEXR", "libopenexr-dev", err);
 }
 

@@ -12,6 +12,8 @@
 /* Larger than any picture that a machine could hold: a guard against endless special files. */
 #define FILE_LIMIT ((size_t)(SIZE_MAX >> 1 < UINT64_C(1) << 34 ? SIZE_MAX >> 1 : UINT64_C(1) << 34))
 
+#define EXR_MAGIC "\x76\x2f\x31\x01"
+
 rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_error *err) {
   if (width < 1 || height < 1 || width > RT_MAX_SIDE || height > RT_MAX_SIDE)
     return rt_fail(err, RT_BAD_USAGE, "an image of %d x %d pixels: sides are 1 to %d", width, height, RT_MAX_SIDE);
@@ -76,26 +78,37 @@ static bool starts_with(rt_bytes file, const char *magic, size_t n) {
   return file.size >= n && memcmp(file.data, magic, n) == 0;
 }
 
-rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *err) {
+static rt_status read_layer(rt_image **out, rt_bytes file, const char *layer, rt_error *err) {
+  if (starts_with(file, EXR_MAGIC, 4)) return rt_exr_read(out, file, layer, err);
+  return rt_fail(err, RT_BAD_DATA, "%s: has no layer '%s': an EXR has layers", file.path, layer);
+}
+
+static rt_status read_picture(rt_image **out, rt_bytes file, bool raw, rt_error *err) {
+  if (starts_with(file, "\x89PNG\r\n\x1a\n", 8)) return rt_png_read(out, file, raw, err);
+  if (starts_with(file, "\xff\xd8\xff", 3)) return rt_jpeg_read(out, file, raw, err);
+  if (starts_with(file, EXR_MAGIC, 4)) return rt_exr_read(out, file, NULL, err);
+  if (starts_with(file, "#?", 2)) return rt_hdr_read(out, file, err);
+  if (starts_with(file, "PF", 2) || starts_with(file, "Pf", 2)) return rt_pfm_read(out, file, err);
+  if (file.size == 0)
+    return rt_fail(err, RT_BAD_DATA, "%s: the file is empty: give a PNG, JPEG, EXR, HDR or PFM", file.path);
+  return rt_fail(err, RT_BAD_DATA, "%s: not an image that rtlua reads: give a PNG, JPEG, EXR, HDR or PFM", file.path);
+}
+
+static rt_status load(rt_image **out, const char *path, const char *layer, bool raw, rt_error *err) {
   char *data;
   rt_bytes file = {NULL, 0, path};
   rt_status status = rt_file_read(&data, &file.size, path, FILE_LIMIT, err);
   if (status != RT_OK) return status;
   file.data = (const unsigned char *)data;
-  if (starts_with(file, "\x89PNG\r\n\x1a\n", 8))
-    status = rt_png_read(out, file, raw, err);
-  else if (starts_with(file, "\xff\xd8\xff", 3))
-    status = rt_jpeg_read(out, file, raw, err);
-  else if (starts_with(file, "\x76\x2f\x31\x01", 4))
-    status = rt_exr_read(out, file, err);
-  else if (starts_with(file, "#?", 2))
-    status = rt_hdr_read(out, file, err);
-  else if (starts_with(file, "PF", 2) || starts_with(file, "Pf", 2))
-    status = rt_pfm_read(out, file, err);
-  else if (file.size == 0)
-    status = rt_fail(err, RT_BAD_DATA, "%s: the file is empty: give a PNG, JPEG, EXR, HDR or PFM", path);
-  else
-    status = rt_fail(err, RT_BAD_DATA, "%s: not an image that rtlua reads: give a PNG, JPEG, EXR, HDR or PFM", path);
+  status = layer ? read_layer(out, file, layer, err) : read_picture(out, file, raw, err);
   rt_free(data);
   return status;
+}
+
+rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *err) {
+  return load(out, path, NULL, raw, err);
+}
+
+rt_status rt_image_load_layer(rt_image **out, const char *path, const char *layer, rt_error *err) {
+  return load(out, path, layer, true, err);
 }

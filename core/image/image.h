@@ -42,7 +42,8 @@ rt_status rt_png_read(rt_image **out, rt_bytes file, bool raw, rt_error *err);
 rt_status rt_hdr_read(rt_image **out, rt_bytes file, rt_error *err);
 rt_status rt_pfm_read(rt_image **out, rt_bytes file, rt_error *err);
 rt_status rt_jpeg_read(rt_image **out, rt_bytes file, bool raw, rt_error *err);
-rt_status rt_exr_read(rt_image **out, rt_bytes file, rt_error *err);
+/* A layer, or with NULL the picture. */
+rt_status rt_exr_read(rt_image **out, rt_bytes file, const char *layer, rt_error *err);
 
 /* Writers leave flushing to whoever owns the stream; `path` is for errors. Options may not be NULL. */
 rt_status rt_png_write(const rt_image *image, FILE *stream, const char *path, const rt_save_options *options,

@@ -45,6 +45,11 @@ local function limit(name, what)
   }
 end
 
+local layer = {
+  "layer", type = "string", doc = "Reads this layer of an EXR, such as albedo, instead of the picture.",
+  cli = { flag = "--layer", metavar = "NAME" },
+}
+
 local function joined(...)
   local all = {}
   for _, list in ipairs { ... } do table.move(list, 1, #list, #all + 1, all) end
@@ -65,7 +70,7 @@ cli.commands = {
     name = "diff", arguments = { "A", "B" },
     summary = "Compares picture A with the reference B: mse, relmse, psnr, ssim and flip.",
     options = {
-      json,
+      json, layer,
       limit("max_mse", "the mean squared error is above X"),
       limit("max_relmse", "the relative mean squared error is above X"),
       limit("min_psnr", "the PSNR is below X dB"),
@@ -84,7 +89,7 @@ cli.commands = {
   {
     name = "convert", arguments = { "IN", "OUT" },
     summary = "Changes a picture's format, exposure, white or tone curve, without rendering.",
-    options = options.encoding,
+    options = joined({ layer }, options.encoding),
   },
   {
     name = "merge", arguments = { "PART..." },

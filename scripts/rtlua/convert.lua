@@ -10,7 +10,7 @@ local convert = {}
 function convert.command(parsed)
   local from, to = parsed.arguments[1], parsed.arguments[2]
   run.check_output(to)
-  local picture, message, code = core.load(from)
+  local picture, message, code = core.load(from, false, parsed.options.layer)
   if not picture then errors.raise(code, message) end
   local ok
   ok, message, code = run.write_output(to, picture, render_options.encode(parsed.options))

@@ -9,8 +9,8 @@ local run = require "rtlua.run"
 
 local diff = {}
 
-local function load(path)
-  local picture, message, code = core.load(path)
+local function load(path, layer)
+  local picture, message, code = core.load(path, false, layer)
   if not picture then errors.raise(code, message) end
   return picture
 end
@@ -23,7 +23,7 @@ end
 function diff.command(parsed)
   local options = parsed.options
   if options.map then run.check_output(options.map) end
-  local a, b = load(parsed.arguments[1]), load(parsed.arguments[2])
+  local a, b = load(parsed.arguments[1], options.layer), load(parsed.arguments[2], options.layer)
   local d, map, code = image.compare(a, b, options.ppd)
   if not d then errors.raise(code, map) end
   if options.map then write_map(options.map, map) end
