@@ -86,6 +86,14 @@ static int l_flip(lua_State *L) {
   return rtl_result(L, status, &err, 2);
 }
 
+/* magma(image): its first channel in the colours of magma. */
+static int l_magma(lua_State *L) {
+  const rt_image *values = rtl_check_image(L, 1);
+  rt_error err;
+  rtl_image *u = rtl_new_image(L);
+  return rtl_result(L, rt_image_magma(&u->image, values, &err), &err, 1);
+}
+
 /* ---- Saving ---- */
 
 #define MAX_LAYERS 1000 /* far above what a render has */
@@ -293,7 +301,8 @@ rtl_image *rtl_new_image(lua_State *L) {
 RTL_OPEN luaopen_rtlua_core_image(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"new", l_new},   {"load", l_load}, {"can_save", l_can_save},       {"compare", l_compare},
-      {"ssim", l_ssim}, {"flip", l_flip}, {"save_layers", l_save_layers}, {NULL, NULL}};
+      {"ssim", l_ssim}, {"flip", l_flip}, {"save_layers", l_save_layers}, {"magma", l_magma},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

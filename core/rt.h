@@ -160,6 +160,9 @@ rt_status rt_image_ssim(const rt_image *a, const rt_image *b, double *out, rt_er
 rt_status rt_image_flip(const rt_image *a, const rt_image *b, double pixels_per_degree, double *mean, rt_image **map,
                         rt_error *err);
 
+/* The first channel's values from 0 to 1 in the colours of magma, black to light yellow. */
+rt_status rt_image_magma(rt_image **out, const rt_image *values, rt_error *err);
+
 /* ---- Meshes ------------------------------------------------------------------------------------------------------ */
 
 typedef struct rt_mesh rt_mesh;

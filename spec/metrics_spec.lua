@@ -308,7 +308,16 @@ describe("rtlua diff", function()
     local map = assert(images.load(dir.path .. "/map.exr"))
     assert.same({ 24, 20, 1 }, { map.width, map.height, map.channels })
     assert.near(expected:pixel(7, 11)[1], map:pixel(7, 11)[1], 1e-3) -- a half
+    -- For a display in the colours of magma, whose ends are #000004 and #fcfdbf.
+    assert.equal(0, diff("b.pfm", "b.pfm", "--map", "black.png").code)
+    local black = images.load(dir.path .. "/black.png", true):pixel(3, 3)
+    assert.near(4 / 255, black[3], 1e-4)
+    assert.equal(0, black[1])
+    local light = images.magma(flat(1, 1, 1)):pixel(0, 0)
+    for c, v in ipairs { 0xfc, 0xfd, 0xbf } do assert.near(v / 255, srgb(light[c]), 1e-4) end
+    os.remove(dir.path .. "/black.png")
     assert.equal(64, diff("a.exr", "b.pfm", "--map", "map.gif").code)
+    assert.equal(64, diff("a.exr", "b.pfm", "--map", "-").code)
     assert.equal(64, diff("a.exr", "b.pfm", "--ppd", "0").code)
     assert.same({ "a.exr", "b.pfm", "map.exr" }, dir:list())
   end)

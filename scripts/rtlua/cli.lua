@@ -81,7 +81,8 @@ cli.commands = {
         doc = "Pixels per degree of the viewer that FLIP imagines.", cli = { flag = "--ppd", metavar = "N" },
       },
       {
-        "map", type = "string", doc = "Writes FLIP's error of each pixel as a picture, 0 to 1 in grey.",
+        "map", type = "string",
+        doc = "Writes FLIP's error of each pixel: 0 to 1 in grey, or in the colours of magma as PNG and JPEG.",
         cli = { flag = "--map", metavar = "FILE" },
       },
     },

@@ -5,25 +5,28 @@ local errors = require "rtlua.errors"
 local image = require "rtlua.image"
 local json = require "rtlua.json"
 local output = require "rtlua.output"
-local run = require "rtlua.run"
 
 local diff = {}
 
-local function load(path, layer)
-  local picture, message, code = core.load(path, false, layer)
-  if not picture then errors.raise(code, message) end
-  return picture
+local function check(value, message, code)
+  if not value then errors.raise(code, message) end
+  return value
 end
 
+-- A display gets the colours that FLIP's authors use; formats of linear values get the errors themselves.
 local function write_map(file, map)
-  local ok, message, code = run.write_output(file, map, {})
-  if not ok then errors.raise(code, message) end
+  local display = file:lower():find "%.png$" or file:lower():find "%.jpe?g$"
+  local picture = map
+  if display then picture = check(core.magma(map)) end
+  check(picture:save(file))
 end
 
 function diff.command(parsed)
   local options = parsed.options
-  if options.map then run.check_output(options.map) end
-  local a, b = load(parsed.arguments[1], options.layer), load(parsed.arguments[2], options.layer)
+  if options.map == "-" then errors.raise(errors.USAGE, "--map -: standard output has the figures: name a file") end
+  if options.map then check(core.can_save(options.map)) end
+  local a = check(core.load(parsed.arguments[1], false, options.layer))
+  local b = check(core.load(parsed.arguments[2], false, options.layer))
   local d, map, code = image.compare(a, b, options.ppd)
   if not d then errors.raise(code, map) end
   if options.map then write_map(options.map, map) end
