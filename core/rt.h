@@ -63,8 +63,8 @@ rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_e
 /* PNG, JPEG, OpenEXR, Radiance HDR or PFM, told by its content. Integer files are decoded from sRGB unless `raw`. Of an
  * EXR: R, G, B and A, or Y, or its only channel; the data window, placed in the display window. */
 rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *err);
-/* Of an EXR a layer, as rt_image_save_layers names it; two channels such as U and V become three with zeros. RT_BAD_DATA
- * where there is none of that name. */
+/* Of an EXR a layer, as rt_image_save_layers names it; two channels such as U and V become three with zeros.
+ * RT_BAD_DATA where there is none of that name. */
 rt_status rt_image_load_layer(rt_image **out, const char *path, const char *layer, rt_error *err);
 rt_image *rt_image_ref(rt_image *image);
 void rt_image_free(rt_image *image);
@@ -83,8 +83,8 @@ void rt_image_place(rt_image *image, rt_placement placement);
 rt_placement rt_image_placement(const rt_image *image);
 
 /* OpenEXR's standard attributes of these names: matrices for row vectors (p' = p m, element [row][column]). Camera
- * space is left-handed, +z is where the camera looks; NDC is (0, 0) at the whole picture's top left corner and (1, 1) at
- * its bottom right, after the division by w. */
+ * space is left-handed, +z is where the camera looks; NDC is (0, 0) at the whole picture's top left corner and (1, 1)
+ * at its bottom right, after the division by w. */
 typedef struct {
   float world_to_camera[4][4], world_to_ndc[4][4];
 } rt_camera_matrices;
@@ -130,8 +130,9 @@ typedef struct {
   const rt_image *image;
 } rt_layer;
 /* Several images of one size and place as one EXR: channel "R" of the layer "", "albedo.R" of the layer "albedo". A
- * layer "depth" of the channel "Z" is the channel "Z", which compositors look for. Layers of R, G, B, A and Y have options->exr_type,
- * "I" (ids: whole, not negative) is uint, all else float. Other extensions hold one layer: RT_BAD_USAGE for more. */
+ * layer "depth" of the channel "Z" is the channel "Z", which compositors look for. Layers of R, G, B, A and Y have
+ * options->exr_type, "I" (ids: whole, not negative) is uint, all else float. Other extensions hold one layer:
+ * RT_BAD_USAGE for more. */
 rt_status rt_image_save_layers(const rt_layer *layers, int count, const char *path, const rt_save_options *options,
                                rt_error *err);
 
@@ -416,8 +417,8 @@ typedef struct {
   size_t film_bytes;   /* of memory, for the film's pixels: docs/aovs.md */
 } rt_progress;
 
-/* A film: exact sums of samples per pixel, for a rectangle of the picture, and which samples they are. On the disk it is
- * a part file (docs/parts.md). Parts join to the bytes that one render would have given, in any order. */
+/* A film: exact sums of samples per pixel, for a rectangle of the picture, and which samples they are. On the disk it
+ * is a part file (docs/parts.md). Parts join to the bytes that one render would have given, in any order. */
 typedef struct rt_film rt_film;
 typedef struct {
   int width, height, crop[4]; /* of the picture; what the film holds of it */

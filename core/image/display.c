@@ -1,20 +1,20 @@
-/* From scene-linear values to the integers of a display: exposure, white balance, tone curve, sRGB, dithering, rounding.
+/* From scene-linear values to the integers of a display: exposure, white balance, tone curve, sRGB, dithering,
+ * rounding.
  *
- * Dithering adds a threshold in [0, 1) before rounding down, where rounding to nearest would add 1/2: the mean over some
- * pixels is then the value itself, and a slow gradient has no bands. The threshold is the R2 sequence (Roberts 2018, "The
- * Unreasonable Effectiveness of Quasirandom Sequences") at the pixel's place in the whole picture, so that crops join,
- * and the same for each colour, so that grey stays grey. It is never nearer to 0 or 1 than 1/128, so that what is a whole
- * number but for rounding errors stays that number: black, white, and a picture that was decoded from 8 bits. */
+ * Dithering adds a threshold in [0, 1) before rounding down, where rounding to nearest would add 1/2: the mean over
+ * some pixels is then the value itself, and a slow gradient has no bands. The threshold is the R2 sequence (Roberts
+ * 2018, "The Unreasonable Effectiveness of Quasirandom Sequences") at the pixel's place in the whole picture, so that
+ * crops join, and the same for each colour, so that grey stays grey. It is never nearer to 0 or 1 than 1/128, so that
+ * what is a whole number but for rounding errors stays that number: black, white, and a picture that was decoded from 8
+ * bits. */
 #include <math.h>
 #include <pthread.h>
 
 #include "base/elementary.h"
 #include "image/image.h"
 
-static double clip(double x) { return x > 0.0 ? x < 1.0 ? x : 1.0 : 0.0; } /* NaN gives 0 */
-
 double rt_srgb_encode(double linear) {
-  double x = clip(linear);
+  double x = rt_unit_clip(linear);
   return x <= 0.0031308 ? 12.92 * x : 1.055 * rt_pow(x, 1.0 / 2.4) - 0.055;
 }
 
@@ -85,7 +85,7 @@ void rt_display_row(const rt_image *image, int y, const rt_save_options *options
     float linear[3], opacity = 1.0f;
     for (int c = 0; c < 3; c++) linear[c] = pixel[colours == 3 ? c : 0];
     if (straight) {
-      opacity = (float)clip(pixel[colours]);
+      opacity = (float)rt_unit_clip(pixel[colours]);
       for (int c = 0; c < 3; c++) linear[c] = opacity > 0.0f ? linear[c] / opacity : 0.0f;
     }
     double encoded[3], offset = 0.5;

@@ -1,11 +1,11 @@
 /* Reading OpenEXR: the first part, flat, in scan lines or tiles (their finest level), of every compression that the C
  * core knows; channels of halves, floats or uints become floats.
  *
- * Of the channels: R, G, B and A, or Y and A, or the only one that there is; or a layer's. The image is the data window, placed in the
- * display window. Chromaticities are not looked at: values are taken as they are.
+ * Of the channels: R, G, B and A, or Y and A, or the only one that there is; or a layer's. The image is the data
+ * window, placed in the display window. Chromaticities are not looked at: values are taken as they are.
  *
- * A header cannot claim more memory than the file has pixels for: every chunk of a picture that is large for its file is
- * decoded once before memory is taken for it. */
+ * A header cannot claim more memory than the file has pixels for: every chunk of a picture that is large for its file
+ * is decoded once before memory is taken for it. */
 #include "image/image.h"
 
 #ifdef RT_HAVE_OPENEXR

@@ -1,10 +1,11 @@
 /* LDR-FLIP: Andersson, Nilsson, Akenine-Moller, Oskarsson, Astrom & Fairchild 2020, "FLIP: A Difference Evaluator for
- * Alternating Images" (PACMCGIT 3(2)). The numbers are the paper's; where it leaves one open, those of its authors' code.
+ * Alternating Images" (PACMCGIT 3(2)). The numbers are the paper's; where it leaves one open, those of its authors'
+ * code.
  *
  * Colour: both images in a linear opponent space (YCxCz), blurred as the eye blurs (contrast sensitivity, a sum of
- * Gaussians for each channel), then compared in L*a*b* with Hunt's adjustment by HyAB's distance, raised to qc and mapped
- * to [0, 1]. Features: edges and points of the luminance, by the first and second derivative of a Gaussian. A pixel's
- * error is colour ^ (1 - features).
+ * Gaussians for each channel), then compared in L*a*b* with Hunt's adjustment by HyAB's distance, raised to qc and
+ * mapped to [0, 1]. Features: edges and points of the luminance, by the first and second derivative of a Gaussian. A
+ * pixel's error is colour ^ (1 - features).
  *
  * Colours are clipped to [0, 1] linear, which a display shows; NaN is 0. All kernels are separable: rt_window. */
 #include <math.h>
@@ -23,8 +24,8 @@
 #define FEATURE_WIDTH 0.082
 #define QF 0.5
 
-/* What is filtered along x: the opponent channels (Cz by its two Gaussians), and the luminance by a Gaussian and its two
- * derivatives. */
+/* What is filtered along x: the opponent channels (Cz by its two Gaussians), and the luminance by a Gaussian and its
+ * two derivatives. */
 enum { BLUR_Y, BLUR_CX, BLUR_CZ1, BLUR_CZ2, SMOOTH, FIRST, SECOND, PLANES };
 
 /* Of the contrast sensitivity exp(-pi^2 d^2 / b), d in degrees; Cz has two with these amplitudes. */
@@ -81,8 +82,6 @@ static void invert_xyz(double inverse[3][3]) {
   for (int i = 0; i < 3; i++) determinant += inverse[0][i] * m[i][0];
   for (int i = 0; i < 9; i++) inverse[i / 3][i % 3] /= determinant;
 }
-
-static double clip(double x) { return x > 0.0 ? x < 1.0 ? x : 1.0 : 0.0; } /* NaN gives 0 */
 
 static double lab_curve(double t) {
   const double delta = 6.0 / 29.0;
@@ -192,7 +191,7 @@ static void fill(void *context, int y, double *planes) {
   int colours = rt_image_colours(s->image);
   for (size_t x = 0; x < width; x++, pixel += s->image->channels) {
     double rgb[3], xyz[3];
-    for (int c = 0; c < 3; c++) rgb[c] = clip(pixel[colours == 3 ? c : 0]);
+    for (int c = 0; c < 3; c++) rgb[c] = rt_unit_clip(pixel[colours == 3 ? c : 0]);
     xyz_of(rgb, xyz);
     for (int c = 0; c < 3; c++) s->sums[(size_t)c * width + x] = xyz[c];
   }
@@ -228,7 +227,7 @@ static void colours_of_row(side *s, int y) {
     const double xyz[3] = {luminance + sum[width + x], luminance, luminance - sum[2 * width + x]};
     for (int c = 0; c < 3; c++) {
       const double *m = s->f->to_rgb[c];
-      rgb[c] = clip(m[0] * xyz[0] + m[1] * xyz[1] + m[2] * xyz[2]);
+      rgb[c] = rt_unit_clip(m[0] * xyz[0] + m[1] * xyz[1] + m[2] * xyz[2]);
     }
     hunt_lab_of(rgb, lab);
     for (int c = 0; c < 3; c++) s->lab[(size_t)c * width + x] = lab[c];

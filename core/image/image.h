@@ -64,6 +64,9 @@ rt_status rt_fail_without(const char *path, const char *format, const char *pack
 /* RT_CANT_WRITE for a stream that failed with this errno. */
 rt_status rt_write_failed(const char *path, int reason, rt_error *err);
 
+/* To [0, 1]; NaN gives 0. */
+static inline double rt_unit_clip(double x) { return x > 0.0 ? x < 1.0 ? x : 1.0 : 0.0; }
+
 /* sRGB, IEC 61966-2-1, piecewise. rt_srgb_encode clips to [0, 1]; NaN gives 0. */
 double rt_srgb_encode(double linear);
 double rt_srgb_decode(double encoded);

@@ -1,8 +1,9 @@
 /* JPEG by libjpeg-turbo, both ways.
  *
- * Reading: grey, YCbCr and RGB, baseline and progressive, become 1 or 3 channels. Data that is cut short or damaged is an
- * error, where libjpeg would warn and make something up. Writing: 8 bits of a display (display.c), all three components
- * at full resolution, the integer transform, which is exact, and optimal Huffman tables; JFIF is sRGB by convention.
+ * Reading: grey, YCbCr and RGB, baseline and progressive, become 1 or 3 channels. Data that is cut short or damaged is
+ * an error, where libjpeg would warn and make something up. Writing: 8 bits of a display (display.c), all three
+ * components at full resolution, the integer transform, which is exact, and optimal Huffman tables; JFIF is sRGB by
+ * convention.
  *
  * libjpeg reports errors by a call that may not return. What must survive the longjmp lives in a struct, never in a
  * local of the function that called setjmp. */

@@ -14,10 +14,7 @@ static double squared(double a, double b) {
   return isfinite(d) ? d * d : INFINITY;
 }
 
-static double displayed(float v, bool alpha) {
-  if (!alpha) return rt_srgb_encode(v);
-  return v > 0.0f ? v < 1.0f ? v : 1.0 : 0.0;
-}
+static double displayed(float v, bool alpha) { return alpha ? rt_unit_clip(v) : rt_srgb_encode(v); }
 
 rt_status rt_check_alike(const rt_image *a, const rt_image *b, rt_error *err) {
   if (a->width == b->width && a->height == b->height && a->channels == b->channels) return RT_OK;

@@ -1,6 +1,6 @@
 /* Structural similarity: Wang, Bovik, Sheikh & Simoncelli 2004, "Image Quality Assessment: From Error Visibility to
- * Structural Similarity" (IEEE TIP 13(4)), with the paper's constants: a Gaussian window of 11 by 11 with sigma 1.5, K1 =
- * .01, K2 = .03, L = 1.
+ * Structural Similarity" (IEEE TIP 13(4)), with the paper's constants: a Gaussian window of 11 by 11 with sigma 1.5, K1
+ * = .01, K2 = .03, L = 1.
  *
  * It compares the luma (Rec. 709's weights) of the sRGB-encoded, clipped colours, and is the mean over the pixels whose
  * window lies in the picture; where the picture is smaller than the window, over all pixels, its edges repeated. */

@@ -12,8 +12,6 @@
 #include "base/elementary.h"
 #include "image/image.h"
 
-static double clip(double x) { return x > 0.0 ? x < 1.0 ? x : 1.0 : 0.0; } /* NaN gives 0 */
-
 /* AgX's inset scales colours by .8 and adds their weighted sum: with rows that sum to 1 it keeps white, and the
  * weighted sum is its eigenvector, so that the inverse needs no other numbers. */
 #define AGX_INSET 0.8
@@ -39,10 +37,10 @@ static void agx(double c[3]) {
   double sum = agx_weight[0] * c[0] + agx_weight[1] * c[1] + agx_weight[2] * c[2], mean = 0.0;
   for (int i = 0; i < 3; i++) {
     double x = AGX_INSET * c[i] + sum;
-    c[i] = agx_sigmoid(x > 0.0 ? clip((rt_log2(x) - AGX_MIN_EV) / AGX_STOPS) : 0.0);
+    c[i] = agx_sigmoid(x > 0.0 ? rt_unit_clip((rt_log2(x) - AGX_MIN_EV) / AGX_STOPS) : 0.0);
     mean += agx_weight[i] * c[i];
   }
-  for (int i = 0; i < 3; i++) c[i] = rt_pow(clip((c[i] - mean) / AGX_INSET), 2.2);
+  for (int i = 0; i < 3; i++) c[i] = rt_pow(rt_unit_clip((c[i] - mean) / AGX_INSET), 2.2);
 }
 
 /* Rows of sRGB -> AP1 with the RRT's desaturation, and back with the ODT's. */
