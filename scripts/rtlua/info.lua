@@ -28,7 +28,7 @@ function info.command(parsed, started)
       placed_triangles = about.placed_triangles, placed_primitives = about.placed_primitives,
       lights = about.lights, materials = about.materials, textures = about.textures,
       bounds = about.bounds, bytes = about.bytes,
-      width = settings.size[1], height = settings.size[2], spp = settings.spp, aov = json.array(settings.aov),
+      width = settings.size[1], height = settings.size[2], spp = settings.spp, aov = settings.aov,
     } .. "\n")
     return 0
   end
