@@ -71,6 +71,7 @@ for_machines() {
 for_lint() {
   for_test
   need lua-check has luacheck
+  need openimageio-tools has oiiotool
   for tool in clang clang-format clang-tidy; do need $tool has $tool; done
 }
 for_arm64() {
