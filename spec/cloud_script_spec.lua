@@ -26,19 +26,10 @@ local function pipeline(arguments, fields)
   return run.rtlua({ ROOT .. "/scripts/cloud.lua", table.unpack(arguments) }, options(fields))
 end
 
-local function names(path)
-  local list = {}
-  if lfs.attributes(path, "mode") ~= "directory" then return list end
-  for name in lfs.dir(path) do
-    if name:sub(1, 1) ~= "." and name ~= "lock" then list[#list + 1] = name end
-  end
-  return list
-end
-
 local function left_over()
   local list = {}
   for _, name in ipairs { "journal", "machines", "local" } do
-    table.move(names(dir.path .. "/state/" .. name), 1, 100, #list + 1, list)
+    table.move(folder.entries(dir.path .. "/state/" .. name), 1, 100, #list + 1, list)
   end
   return list
 end
@@ -101,7 +92,7 @@ describe("scripts/cloud.lua #life", function()
     local dry = pipeline { "cornell.lua", "--dry-run" }
     assert.equal(0, dry.code)
     assert.matches("^local: nothing is billed", dry.stderr)
-    assert.same({}, names(dir.path .. "/state"))
+    assert.same({}, folder.entries(dir.path .. "/state"))
   end)
   it("says what is wrong in one line, before anything is created", function()
     dir:write("wrong.lua", 'local rt = require "rtlua"\nreturn rt.sphere { radus = 1 }')
@@ -125,7 +116,7 @@ describe("scripts/cloud.lua #life", function()
       local words = table.concat(case[1], " ")
       assert.equal(case[2], result.code, words .. ": " .. result.stderr)
       assert.matches("^rtlua: [^\n]*" .. case[3] .. "[^\n]*\n$", result.stderr, words)
-      assert.same({}, names(dir.path .. "/state/machines"), words)
+      assert.same({}, folder.entries(dir.path .. "/state/machines"), words)
     end
   end)
   it("keeps what was rendered when a signal or the machine's end stops it", function()

@@ -33,17 +33,11 @@ local function script(text, fields)
   return lines, result.stderr
 end
 
-local function names(path)
-  local list = {}
-  if lfs.attributes(path, "mode") ~= "directory" then return list end
-  for name in lfs.dir(path) do
-    if name:sub(1, 1) ~= "." and name ~= "lock" then list[#list + 1] = name end
-  end
-  return list
-end
-
 local function is_clean(state)
-  return #names(state .. "/journal") == 0 and #names(state .. "/machines") == 0 and #names(state .. "/local") == 0
+  for _, name in ipairs { "journal", "machines", "local" } do
+    if #folder.entries(state .. "/" .. name) > 0 then return false end
+  end
+  return true
 end
 
 before_each(function() dir, mark = folder.new(), marked.new() end)

@@ -2,36 +2,19 @@
 
 local cloud = require "spec.support.cloud"
 local digitalocean = require "rtlua.drivers.digitalocean"
-local errors = require "rtlua.errors"
 local loop = require "rtlua.loop"
+local support = require "spec.support.driver"
 local system = require "rtlua.system"
 
-local PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJTbkqzHv8VcjXGQ4QyTwW0eUbSBTzYYWq4ZXW3Ofq2n rtlua"
 local FINGERPRINT = "89:0b:00:0f:f9:10:fa:05:b4:39:51:67:fe:83:41:c6"
-local PACE = 0.01
 
-local getenv, pace = os.getenv, loop.pace
-local environment, double, runs
+local environment, double
 
 -- ---- A stage
 
-local function replace_environment()
-  environment = {}
-  os.getenv = function(name) -- luacheck: ignore
-    local value = environment[name]
-    if value == false then return nil end
-    return value or getenv(name)
-  end
-  loop.pace = function(seconds) return seconds * PACE end
-end
-
-local function restore_environment()
-  os.getenv, loop.pace = getenv, pace -- luacheck: ignore
-end
-
 local function start(options)
   options = options or {}
-  options.pace = PACE
+  options.pace = support.PACE
   double = cloud.start(options)
   for name, value in pairs(double.env) do environment[name] = value end
   return double
@@ -39,40 +22,13 @@ end
 
 local function open(config) return digitalocean.open(config) end
 
--- A lease as the journal has it, whose notes are kept in `notes`.
 local function new_lease(driver, fields)
-  runs = (runs or 0) + 1
-  local run = ("run%07d"):format(runs)
-  local checked = driver:check()
-  local lease = {
-    run = run, name = "spec-" .. run, driver = "digitalocean", account = checked.account, endpoint = checked.endpoint,
-    region = "nyc3", size = "s-1vcpu-1gb", image = "ubuntu-24-04-x64", expires = math.floor(checked.now) + 3600,
-    user_data = "#cloud-config\n", public_key = PUBLIC_KEY, notes = {},
-  }
-  for key, value in pairs(fields or {}) do lease[key] = value end
-  function lease.marks(self) return { "rtlua", "rtlua:run-" .. self.run, ("rtlua:exp-%d"):format(self.expires) } end
-  function lease.note(self, noted)
-    table.insert(self.notes, noted)
-    for key, value in pairs(noted) do self[key] = value or nil end
-  end
-  return lease
+  local all = { driver = "digitalocean", region = "nyc3", size = "s-1vcpu-1gb", image = "ubuntu-24-04-x64" }
+  for key, value in pairs(fields or {}) do all[key] = value end
+  return support.lease(driver:check(), all)
 end
 
--- The error that a call raises; the token is in none of them.
-local function failure(f, ...)
-  local fine, problem = pcall(f, ...)
-  assert.is_false(fine, "nothing was raised")
-  assert.is_true(errors.is(problem), tostring(problem))
-  local seen, secret = problem, environment.DIGITALOCEAN_ACCESS_TOKEN
-  while seen do
-    for _, text in pairs(seen) do
-      assert.is_false(type(text) == "string" and text:find(secret, 1, true) ~= nil, "the token is shown")
-    end
-    assert.is_nil(seen.message:find "[\r\n]")
-    seen = type(seen.cause) == "table" and seen.cause or nil
-  end
-  return problem
-end
+local function failure(f, ...) return support.failure(environment.DIGITALOCEAN_ACCESS_TOKEN, f, ...) end
 
 local function ids(list)
   local found = {}
@@ -107,9 +63,9 @@ end
 local function match(method, path) return { method = method, path = path } end
 
 describe("rtlua.drivers.digitalocean #life", function()
-  before_each(replace_environment)
+  before_each(function() environment = support.replace_environment {} end)
   after_each(function()
-    restore_environment()
+    support.restore()
     local complaints = ""
     if double then
       complaints = double:complaints()
@@ -514,7 +470,7 @@ describe("rtlua.drivers.digitalocean #life", function()
       local driver <close> = open()
       local function key(name, number)
         driver.api:call("POST", "/account/keys", { body = { name = name,
-          public_key = PUBLIC_KEY:gsub("IJTb", "IJT" .. number) } })
+          public_key = support.PUBLIC_KEY:gsub("IJTb", "IJT" .. number) } })
       end
       local function tag(name) driver.api:call("POST", "/tags", { body = { name = name } }) end
       local lease = new_lease(driver) -- was extended: its key's name is behind

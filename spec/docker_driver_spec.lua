@@ -6,14 +6,10 @@ local files = require "rtlua.files"
 local folder = require "spec.support.folder"
 local lfs = require "lfs"
 local readiness = require "rtlua.machine.readiness"
+local support = require "spec.support.driver"
 local system = require "rtlua.system"
 
-local function refused(stage, code, text, f, ...)
-  local fine, problem = pcall(f, ...)
-  assert.is_false(fine)
-  assert.same({ stage, code }, { problem.stage, problem.code })
-  assert.matches(text, problem.message, 1, true)
-end
+local refused = support.refuses
 
 describe("the docker driver without an engine", function()
   it("says what to do", function()

@@ -4,55 +4,31 @@ local cloud = require "spec.support.cloud"
 local ec2 = require "rtlua.drivers.ec2"
 local errors = require "rtlua.errors"
 local loop = require "rtlua.loop"
+local support = require "spec.support.driver"
 local system = require "rtlua.system"
 
-local PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJTbkqzHv8VcjXGQ4QyTwW0eUbSBTzYYWq4ZXW3Ofq2n rtlua"
-local PACE = 0.01
-
-local getenv, pace = os.getenv, loop.pace
-local environment, double, runs
+local environment, double
 
 -- ---- A stage
 
 -- Nothing of this machine's own AWS configuration is seen.
 local function replace_environment()
-  environment = { HOME = "/nonexistent", AWS_EC2_METADATA_DISABLED = "true" }
-  os.getenv = function(name) -- luacheck: ignore
-    if name:match "^AWS_" or name == "HOME" then return environment[name] end
-    return getenv(name)
-  end
-  loop.pace = function(seconds) return seconds * PACE end
-end
-
-local function restore_environment()
-  os.getenv, loop.pace = getenv, pace -- luacheck: ignore
+  environment = support.replace_environment({ HOME = "/nonexistent", AWS_EC2_METADATA_DISABLED = "true" },
+    function(name) return name:match "^AWS_" or name == "HOME" end)
 end
 
 local function start(options)
   options = options or {}
-  options.pace = PACE
+  options.pace = support.PACE
   double = cloud.start(options)
   for name, value in pairs(double.env) do environment[name] = value end
   return ec2.open {}
 end
 
--- A lease as the journal has it, whose notes are kept in `notes`.
 local function new_lease(driver, fields)
-  runs = (runs or 0) + 1
-  local run = ("run%07d"):format(runs)
-  local checked = driver:check()
-  local lease = {
-    run = run, name = "spec-" .. run, driver = "ec2", account = checked.account, endpoint = checked.endpoint,
-    region = "us-east-1", size = "c6i.large", image = "ami-00000000000000103", created = checked.now,
-    expires = checked.now + 3600, user_data = "#cloud-config\n{}\n", public_key = PUBLIC_KEY, notes = {},
-  }
-  for key, value in pairs(fields or {}) do lease[key] = value end
-  function lease.marks(self) return { "rtlua", "rtlua:run-" .. self.run, ("rtlua:exp-%d"):format(self.expires) } end
-  function lease.note(self, noted)
-    table.insert(self.notes, noted)
-    for key, value in pairs(noted) do self[key] = value or nil end
-  end
-  return lease
+  local all = { driver = "ec2", region = "us-east-1", size = "c6i.large", image = "ami-00000000000000103" }
+  for key, value in pairs(fields or {}) do all[key] = value end
+  return support.lease(driver:check(), all)
 end
 
 local function get_when(driver, lease, state)
@@ -69,22 +45,7 @@ local function running(driver, fields)
   return lease, assert(get_when(driver, lease, "running"))
 end
 
--- The error that a call raises: one line, and the secret key is in none of it.
-local function failure(f, ...)
-  local fine, problem = pcall(f, ...)
-  assert.is_false(fine, "nothing was raised")
-  assert.is_true(errors.is(problem), tostring(problem))
-  local seen = problem
-  while seen do
-    for _, text in pairs(seen) do
-      local secret = environment.AWS_SECRET_ACCESS_KEY or "\0"
-      assert.is_false(type(text) == "string" and text:find(secret, 1, true) ~= nil, "the key is shown")
-    end
-    assert.is_nil(seen.message:find "[\r\n]")
-    seen = type(seen.cause) == "table" and seen.cause or nil
-  end
-  return problem
-end
+local function failure(f, ...) return support.failure(environment.AWS_SECRET_ACCESS_KEY, f, ...) end
 
 local function assert_failure(code, stage, pattern, f, ...)
   local problem = failure(f, ...)
@@ -118,7 +79,7 @@ describe("rtlua.drivers.ec2 #life", function()
   after_each(function()
     if driver then driver:close() end
     driver = nil
-    restore_environment()
+    support.restore()
     local complaints = ""
     if double then
       complaints = double:complaints()

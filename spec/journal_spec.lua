@@ -6,6 +6,7 @@ local lfs = require "lfs"
 local marked = require "spec.support.marked"
 local process = require "rtlua.process"
 local system = require "rtlua.system"
+local system_calls = require "spec.support.calls"
 
 local ROOT = lfs.currentdir()
 -- A sanitizer's leak check traces its own process, which strace does already.
@@ -207,23 +208,13 @@ describe("a writer that is killed", function()
     assert(j:write("entry", { text = OLD }))
   end
 
-  -- The calls from MARK to DONE in a clean run: a list of { name, its number among all of that name, line }.
+  -- The calls from MARK to DONE of a clean run.
   local function trace(text)
     local dir <close> = folder.new()
     prepare(dir)
     local path = dir.path .. "/trace"
     assert.equal(0, process.run(program(dir, text, "strace", "-o", path, "-y", "-e", "trace=" .. CALLS)).code)
-    local counts, calls, within = {}, {}, false
-    for line in io.lines(path) do
-      local name = line:match "^([%w_]+)%("
-      if name then
-        counts[name] = (counts[name] or 0) + 1
-        if line:find('"DONE\\n"', 1, true) then within = false end
-        if within then calls[#calls + 1] = { name = name, number = counts[name], line = line } end
-        if line:find('"MARK\\n"', 1, true) then within = true end
-      end
-    end
-    return calls
+    return system_calls.between_marks(path)
   end
 
   local function position(calls, pattern, from)

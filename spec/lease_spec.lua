@@ -4,6 +4,7 @@ local fake = require "spec.support.fake"
 local journal = require "rtlua.journal"
 local lfs = require "lfs"
 local process = require "rtlua.process"
+local system_calls = require "spec.support.calls"
 
 local function only_entry(stage)
   local entries <close> = assert(journal.open(stage.env.RTLUA_STATE .. "/journal"))
@@ -203,7 +204,7 @@ end)
 describe("a script that is killed #life", function()
   local CALLS = "openat,write,fsync,rename,renameat,renameat2,close,flock,mkdir,connect"
 
-  -- The calls from MARK to DONE of a clean run: a list of { name, its number among all of that name, line }.
+  -- The calls from MARK to DONE of a clean run.
   local function trace(text)
     local stage <close> = fake.new()
     local path = stage.dir.path .. "/trace"
@@ -211,17 +212,7 @@ describe("a script that is killed #life", function()
     options.env.ASAN_OPTIONS = "detect_leaks=0:abort_on_error=0"
     local result = assert(process.run(options))
     assert.equal(0, result.code, result.stderr)
-    local counts, calls, within = {}, {}, false
-    for line in io.lines(path) do
-      local name = line:match "^([%w_]+)%("
-      if name then
-        counts[name] = (counts[name] or 0) + 1
-        if line:find('"DONE\\n"', 1, true) then within = false end
-        if within then calls[#calls + 1] = { name = name, number = counts[name], line = line } end
-        if line:find('"MARK\\n"', 1, true) then within = true end
-      end
-    end
-    return calls
+    return system_calls.between_marks(path)
   end
 
   it("had its intent on the disk before it connected", function()

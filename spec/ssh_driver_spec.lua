@@ -27,21 +27,15 @@ if not HOME then
   return
 end
 
-local errors = require "rtlua.errors"
 local lfs = require "lfs"
 local marked = require "spec.support.marked"
 local readiness = require "rtlua.machine.readiness"
 local ssh_driver = require "rtlua.drivers.ssh"
 local sshd = require "spec.support.sshd"
+local support = require "spec.support.driver"
 local system = require "rtlua.system"
 
-local function refused(stage, code, text, f, ...)
-  local fine, problem = pcall(f, ...)
-  assert.is_false(fine)
-  assert.is_true(errors.is(problem), tostring(problem))
-  assert.same({ stage, code }, { problem.stage, problem.code })
-  assert.matches(text, problem.message, 1, true)
-end
+local refused = support.refuses
 
 local function write(path, text)
   local file = assert(io.open(HOME .. "/" .. path, "w"))

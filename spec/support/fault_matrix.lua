@@ -11,6 +11,7 @@
 
 local cloud = require "spec.support.cloud"
 local folder = require "spec.support.folder"
+local lanes = require "spec.support.lanes"
 local ledger = require "spec.support.cloud.ledger"
 local loop = require "rtlua.loop"
 local marked = require "spec.support.marked"
@@ -165,19 +166,10 @@ end
 
 --- Runs cases, so many side by side. Returns a list of what is wrong.
 function matrix.run(cases, side_by_side)
-  local failures, next_one, workers = {}, 0, {}
-  local function work()
-    while next_one < #cases do
-      next_one = next_one + 1
-      local case = cases[next_one]
-      local fine, problem = pcall(matrix.try, case)
-      if problem then
-        failures[#failures + 1] = ("%s: %s%s"):format(matrix.name(case), fine and "" or "error: ", problem)
-      end
-    end
+  local failures, problems = {}, lanes.problems(cases, side_by_side, matrix.try)
+  for _, case in ipairs(cases) do
+    if problems[case] then failures[#failures + 1] = ("%s: %s"):format(matrix.name(case), problems[case]) end
   end
-  for i = 1, side_by_side do workers[i] = work end
-  loop.all(workers)
   return failures
 end
 

@@ -48,6 +48,17 @@ end
 
 function Folder:remove() remove(self.path) end
 
+--- The names in a folder of a state, sorted, without its lock; none where it is not there.
+local function entries(path)
+  local list = {}
+  if lfs.attributes(path, "mode") ~= "directory" then return list end
+  for name in lfs.dir(path) do
+    if name:sub(1, 1) ~= "." and name ~= "lock" then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
 Folder.__close = Folder.remove
 
-return { new = Folder.new }
+return { new = Folder.new, entries = entries }

@@ -23,6 +23,7 @@
 
 local cloud = require "spec.support.cloud"
 local folder = require "spec.support.folder"
+local lanes = require "spec.support.lanes"
 local ledger = require "spec.support.cloud.ledger"
 local loop = require "rtlua.loop"
 local marked = require "spec.support.marked"
@@ -202,19 +203,7 @@ end
 --- Plays cases, so many side by side, each with a double of its own, or with options, cloud.start's, one for all that
 --- are played one after the other. Returns their problems, by case.
 function mishap.all(cases, side_by_side, options)
-  local problems, next_one, workers = {}, 0, {}
-  local function work()
-    local double <close> = options and cloud.start(options) or nil
-    while next_one < #cases do
-      next_one = next_one + 1
-      local case = cases[next_one]
-      local fine, problem = pcall(mishap.try, case, double)
-      problems[case] = fine and problem or not fine and "error: " .. tostring(problem) or nil
-    end
-  end
-  for i = 1, side_by_side do workers[i] = work end
-  loop.all(workers)
-  return problems
+  return lanes.problems(cases, side_by_side, mishap.try, options and function() return cloud.start(options) end)
 end
 
 return mishap

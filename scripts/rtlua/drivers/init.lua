@@ -16,6 +16,16 @@ drivers.DEFAULT = "local"
 local known = {}
 for _, name in ipairs(drivers.names) do known[name] = true end
 
+--- Of a driver that has one size and one region, both of this name: raises stage "check", 64, where another is wanted.
+function drivers.only(want, name, remedy)
+  for what, given in pairs { size = want.size or name, region = want.region or name } do
+    if given ~= name then
+      local message = ("unknown %s '%s'%s"):format(what, given, suggest.hint(given, { name }))
+      errors.stage("check", errors.USAGE, message, remedy)
+    end
+  end
+end
+
 --- Opens a driver. config: region, endpoint, host, on_log, as the driver has a use for them. Raises stage "check", 64
 --- for a name that there is not, and whatever the driver needs and does not find (a token).
 function drivers.open(name, config)

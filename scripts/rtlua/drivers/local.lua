@@ -5,13 +5,13 @@
 --
 -- Always holds: destroying ends all of that and removes the folder. A folder is there with its marks, or not at all.
 
+local drivers = require "rtlua.drivers"
 local errors = require "rtlua.errors"
 local files = require "rtlua.files"
 local leases = require "rtlua.machine.lease"
 local lfs = require "lfs"
 local loop = require "rtlua.loop"
 local process = require "rtlua.process"
-local suggest = require "rtlua.suggest"
 local system = require "rtlua.system"
 
 local local_driver = {}
@@ -62,12 +62,7 @@ function Local.images() return {} end
 
 --- See the contract of drivers: what is wanted, resolved; raises 64 for what there is not.
 function Local:validate(want)
-  for what, given in pairs { size = want.size or "local", region = want.region or "local" } do
-    if given ~= "local" then
-      errors.stage("check", errors.USAGE, ("unknown %s '%s'%s"):format(what, given, suggest.hint(given, { "local" })),
-        "this computer is the one there is, 'local': leave it out, or name a driver")
-    end
-  end
+  drivers.only(want, "local", "this computer is the one there is, 'local': leave it out, or name a driver")
   if want.image then
     errors.stage("check", errors.USAGE, ("unknown image '%s'"):format(want.image),
       "this computer is no image: leave it out, or use --driver docker")

@@ -7,11 +7,11 @@
 -- Always holds: destroying ends what works in that folder and removes it, and nothing else of the host is touched; gone
 -- is what the host itself says is gone.
 
+local drivers = require "rtlua.drivers"
 local errors = require "rtlua.errors"
 local files = require "rtlua.files"
 local loop = require "rtlua.loop"
 local ssh = require "rtlua.machine.ssh"
-local suggest = require "rtlua.suggest"
 local transports_ssh = require "rtlua.machine.transports.ssh"
 
 local ssh_driver = {}
@@ -93,12 +93,7 @@ function SshDriver.images() return {} end
 
 --- See the contract of drivers: what is wanted, resolved; raises 64 for what there is not.
 function SshDriver:validate(want)
-  for what, given in pairs { size = want.size or "host", region = want.region or "host" } do
-    if given ~= "host" then
-      errors.stage("check", errors.USAGE, ("unknown %s '%s'%s"):format(what, given, suggest.hint(given, { "host" })),
-        "there is one, 'host': leave it out")
-    end
-  end
+  drivers.only(want, "host", "there is one, 'host': leave it out")
   return {
     size = self:sizes()[1], region = "host", image = want.image, price_hour = 0, minimum = 0, extras_hour = 0,
   }

@@ -93,18 +93,8 @@ function Stage:tell(name, text)
   end
 end
 
-local function names(path)
-  local list = {}
-  if lfs.attributes(path, "mode") ~= "directory" then return list end
-  for name in lfs.dir(path) do
-    if name:sub(1, 1) ~= "." and name ~= "lock" then list[#list + 1] = name end
-  end
-  table.sort(list)
-  return list
-end
-
 --- The ids of the provider's machines.
-function Stage:machines() return names(self.dir.path .. "/cloud/machines") end
+function Stage:machines() return folder.entries(self.dir.path .. "/cloud/machines") end
 
 --- What the provider was asked: "create rtlua-…" and so on.
 function Stage:events()
@@ -116,9 +106,9 @@ function Stage:events()
 end
 
 --- The names of the journal's entries, of the machines' folders and of the cost records.
-function Stage:entries() return names(self.dir.path .. "/state/journal") end
-function Stage:folders() return names(self.dir.path .. "/state/machines") end
-function Stage:costs() return names(self.dir.path .. "/state/costs") end
+function Stage:entries() return folder.entries(self.dir.path .. "/state/journal") end
+function Stage:folders() return folder.entries(self.dir.path .. "/state/machines") end
+function Stage:costs() return folder.entries(self.dir.path .. "/state/costs") end
 
 --- The numbers of the watchers.
 function Stage:watchers()
