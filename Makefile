@@ -93,10 +93,15 @@ $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(CORE_OBJECTS)
 
+# What one kernel is compiled for (core/geometry/kernel.h), on x86-64.
+ISA.kernel_avx2 := -mavx2 -mbmi
+ISA.kernel_avx512 := -mavx2 -mbmi -mavx512f -mavx512vl
+IS_X86 := $(shell $(CC) -dumpmachine 2>/dev/null | grep -c ^x86_64)
+
 $(OUT)/core/%.o: core/%.c $(OUT)/flags
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) -fvisibility=hidden $(IMAGE_CFLAGS) $(CURL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE) $(if $(filter 1,$(IS_X86)),$(ISA.$(*F))) -fvisibility=hidden $(IMAGE_CFLAGS) $(CURL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/bindings/%.o: bindings/%.c $(OUT)/flags
 	$(call say,CC)

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <math.h>
 
+#include <string.h>
+
 #include "bind.h"
 
 static rtl_scene *to_scene(lua_State *L, int index) {
@@ -289,6 +291,7 @@ static int l_describe(lua_State *L) {
   rtl_set_integer(L, "materials", (lua_Integer)info.materials);
   rtl_set_integer(L, "textures", (lua_Integer)info.textures);
   rtl_set_integer(L, "bytes", (lua_Integer)info.bytes);
+  rtl_set_integer(L, "tree_bytes", (lua_Integer)info.tree_bytes);
   rtl_set_number(L, "build_seconds", info.build_seconds);
   if (info.bounds.min.x <= info.bounds.max.x) {
     lua_createtable(L, 0, 2);
@@ -335,11 +338,44 @@ static int l_intersect(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"texture", l_texture},       {"material", l_material}, {"group", l_group},
-                                   {"shape", l_shape},           {"instance", l_instance}, {"light", l_light},
-                                   {"background", l_background}, {"camera", l_camera},     {"commit", l_commit},
-                                   {"describe", l_describe},     {"hash", l_hash},         {"intersect", l_intersect},
-                                   {"start", rtl_start_job},     {"close", l_close},       {NULL, NULL}};
+/* scene:trace(rays, any, threads): { hits, t_sum, seconds }; rays is a string of 8 floats each (rt_scene_trace). */
+static int l_trace(lua_State *L) {
+  const rt_scene *scene = to_committed(L);
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 2, &size);
+  lua_Integer threads = luaL_checkinteger(L, 4);
+  luaL_argcheck(L, size % (8 * sizeof(float)) == 0, 2, "8 floats a ray expected");
+  luaL_argcheck(L, threads >= 1 && threads <= 1024, 4, "1 to 1024 expected");
+  float *rays = lua_newuserdatauv(L, size + 1, 0); /* aligned, as strings are not said to be */
+  memcpy(rays, bytes, size);
+  rt_trace_result result;
+  rt_error err;
+  rt_status status =
+      rt_scene_trace(scene, rays, size / (8 * sizeof(float)), lua_toboolean(L, 3), (int)threads, &result, &err);
+  if (status != RT_OK) return rtl_result(L, status, &err, 0);
+  lua_createtable(L, 0, 3);
+  rtl_set_integer(L, "hits", (lua_Integer)result.hits);
+  rtl_set_number(L, "t_sum", result.t_sum);
+  rtl_set_number(L, "seconds", result.seconds);
+  return 1;
+}
+
+static const luaL_Reg methods[] = {{"texture", l_texture},
+                                   {"material", l_material},
+                                   {"group", l_group},
+                                   {"shape", l_shape},
+                                   {"instance", l_instance},
+                                   {"light", l_light},
+                                   {"background", l_background},
+                                   {"camera", l_camera},
+                                   {"commit", l_commit},
+                                   {"describe", l_describe},
+                                   {"hash", l_hash},
+                                   {"intersect", l_intersect},
+                                   {"start", rtl_start_job},
+                                   {"trace", l_trace},
+                                   {"close", l_close},
+                                   {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
 
 rtl_scene *rtl_new_scene(lua_State *L) {

@@ -101,7 +101,9 @@ static void set_optional(lua_State *L, const char *name, const char *version, co
 
 /* features(): what this build stands on, by name, with versions. */
 static int l_features(lua_State *L) {
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, rt_isa());
+  lua_setfield(L, -2, "kernel");
   lua_pushliteral(L, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
   lua_setfield(L, -2, "lua");
   lua_pushstring(L, png_get_libpng_ver(NULL));
@@ -109,6 +111,15 @@ static int l_features(lua_State *L) {
   set_optional(L, "openexr", rt_openexr_version(), "libopenexr-dev");
   set_optional(L, "libjpeg", rt_libjpeg_version(), "libjpeg-dev");
   return 1;
+}
+
+/* isa([name]): the kernel that traces rays; selects another one first. */
+static int l_isa(lua_State *L) {
+  rt_error err;
+  const char *name = luaL_optstring(L, 1, NULL);
+  rt_status status = name ? rt_isa_select(name, &err) : RT_OK;
+  lua_pushstring(L, rt_isa());
+  return rtl_result(L, status, &err, 1);
 }
 
 static int l_version(lua_State *L) {
@@ -138,6 +149,7 @@ RTL_OPEN luaopen_rtlua_system(lua_State *L) {
                                        {"realpath", l_realpath},
                                        {"exists", l_exists},
                                        {"features", l_features},
+                                       {"isa", l_isa},
                                        {"version", l_version},
                                        {"peak_memory", l_peak_memory},
                                        {"failed", l_failed},

@@ -341,6 +341,7 @@ typedef struct {
   uint64_t lights, materials, textures;
   rt_bounds bounds; /* of what is finite */
   size_t bytes;     /* geometry, trees, images */
+  size_t tree_bytes;
   double build_seconds;
 } rt_scene_info;
 void rt_scene_describe(const rt_scene *scene, rt_scene_info *out);
@@ -355,6 +356,21 @@ typedef struct {
   const char *name; /* the shape's, or its nearest named ancestor's; NULL when none has one */
   uint64_t ordinal; /* of the primitive, in depth-first order of the scene */
 } rt_scene_hit;
+/* Rays against the scene are traced by a kernel for an instruction set: sse2, avx2, avx512; neon on AArch64. Hits do not
+ * depend on it. The best that this processor has is taken until another is selected, for all scenes; RT_BAD_USAGE where
+ * there is none of that name, or the processor cannot run it. */
+rt_status rt_isa_select(const char *name, rt_error *err);
+const char *rt_isa(void);
+
+/* Traces many rays, 8 floats each: origin, tnear, direction, tfar; any: only whether they meet something. For benches. */
+typedef struct {
+  uint64_t hits;
+  double t_sum; /* of the hits; 0 with any */
+  double seconds;
+} rt_trace_result;
+rt_status rt_scene_trace(const rt_scene *scene, const float *rays, size_t n, bool any, int threads,
+                         rt_trace_result *out, rt_error *err);
+
 /* The nearest hit with t in (tnear, tfar]. False when there is none. */
 bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction, float tnear, float tfar,
                         rt_scene_hit *hit);

@@ -5,6 +5,8 @@ local rt = require "rtlua"
 local core_of = require("rtlua.scene").core
 local probe = require "rtlua.core.probe"
 local estimate = require "spec.support.estimate"
+local kernels = require "spec.support.kernels"
+local system = require "rtlua.system"
 
 local camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } }
 
@@ -96,13 +98,24 @@ local function ray(kind, s, vertices, indices)
   return ox, oy, oz, dx, dy, dz
 end
 
-describe("a hit", function()
+-- f(exponent, kernel) for each scale and kernel.
+local function each(f)
   for _, exponent in ipairs { -20, 0, 20 } do
-    it(("is bit-equal to brute force over all primitives, at scale 2^%d"):format(exponent), function()
+    for _, kernel in ipairs(kernels) do f(exponent, kernel) end
+  end
+end
+
+describe("a hit", function()
+  local chosen = system.isa()
+  after_each(function() system.isa(chosen) end)
+
+  each(function(exponent, kernel)
+    it(("is bit-equal to brute force over all primitives, at scale 2^%d, by %s"):format(exponent, kernel), function()
       math.randomseed(exponent)
+      system.isa(kernel)
       local s = 2.0 ^ exponent
       local scene, vertices, indices = zoo(s)
-      local hits, rays = 0, estimate.samples(8000)
+      local hits, rays = 0, estimate.samples(8000 // #kernels)
       for _, kind in ipairs { "random", "vertex", "edge", "axis", "grazing", "far", "long" } do
         for _ = 1, rays do
           local ox, oy, oz, dx, dy, dz = ray(kind, s, vertices, indices)
@@ -133,7 +146,7 @@ describe("a hit", function()
       end
       assert.is_true(hits > 3 * rays)
     end)
-  end
+  end)
 
   it("is the one of lower ordinal where two primitives coincide", function()
     local quad = { { -1, -1, 0 }, { 1, -1, 0 }, { 1, 1, 0 }, { -1, 1, 0 } }

@@ -1,5 +1,5 @@
 /* Owns the making of trees: a top-down sweep that splits by the surface area heuristic over bins (Wald 2007, "On fast
- * Construction of SAH-based Bounding Volume Hierarchies"), and fills nodes of four by splitting the child of the
+ * Construction of SAH-based Bounding Volume Hierarchies"), and fills nodes of eight by splitting the child of the
  * largest area again (Wald, Benthin, Boulos 2008, "Getting Rid of Packets"). Stands on base, shape.h and internal.h.
  *
  * In parallel: work goes in rounds over a list of ranges. A large range becomes one node, and its children go on the
@@ -24,12 +24,13 @@
 
 #define MAX_BINS 16
 #define FEW_PRIMITIVES 16 /* below it half the bins do */
-#define PACKET 4
+#define WIDTH 8           /* children of a node */
+#define PACKET 8
 #define SAH_DEPTH 48
 #define SUBTREE_PRIMITIVES 32768 /* a range of so many is one thread's: 64 of them in 2 million, 10 ms each */
 #define CHUNK_PRIMITIVES 16384   /* primitives whose boxes one call makes */
 
-_Static_assert(sizeof(rt_node) == 128 && sizeof(rt_packet) == 192, "whole cache lines");
+_Static_assert(sizeof(rt_node) == 256 && sizeof(rt_packet) == 320, "whole cache lines");
 
 typedef struct {
   float lo[3];
@@ -71,7 +72,7 @@ typedef struct {
   size_t parent; /* task whose node has this one as a child */
   int slot;
   bool whole; /* made into a subtree; else one node, with children: */
-  range child[4];
+  range child[WIDTH];
   unsigned open; /* bit i: child i is a task of its own */
   part result;
   size_t node_base, packet_base;
@@ -313,7 +314,7 @@ static bool is_leaf(const builder *b, const range *r) {
 static bool add_packet(const builder *b, const range *r, part *out, uint32_t *child) {
   if (!rt_grow((void **)&out->packets, &out->packets_capacity, out->n_packets + 1, sizeof *out->packets, NULL))
     return false;
-  rt_packet packet = {.lanes = 0};
+  rt_packet packet = {.first = (uint32_t)r->begin};
   for (size_t i = r->begin; i < r->end; i++) {
     size_t lane = i - r->begin;
     const ref *from = &b->refs[i];
@@ -322,8 +323,6 @@ static bool add_packet(const builder *b, const range *r, part *out, uint32_t *ch
       const float *v = mesh->vertices + 3 * (size_t)mesh->indices[3 * (size_t)from->primitive + vertex];
       for (int axis = 0; axis < 3; axis++) packet.v[vertex][axis][lane] = v[axis];
     }
-    packet.item[lane] = from->item;
-    packet.primitive[lane] = from->primitive;
     packet.lanes |= 1u << lane;
   }
   *child = RT_CHILD_PACKET | (uint32_t)out->n_packets;
@@ -331,12 +330,12 @@ static bool add_packet(const builder *b, const range *r, part *out, uint32_t *ch
   return true;
 }
 
-/* Cuts a range into the up to four children of a node; returns how many. */
-static int cut_children(const builder *b, const range *r, int depth, range child[4]) {
+/* Cuts a range into the up to eight children of a node; returns how many. */
+static int cut_children(const builder *b, const range *r, int depth, range child[WIDTH]) {
   int n = 1;
-  bool leaf[4] = {is_leaf(b, r)};
+  bool leaf[WIDTH] = {is_leaf(b, r)};
   child[0] = *r;
-  while (n < 4) {
+  while (n < WIDTH) {
     int widest = -1;
     double widest_area = -1.0;
     for (int i = 0; i < n; i++) {
@@ -357,13 +356,13 @@ static int cut_children(const builder *b, const range *r, int depth, range child
 }
 
 /* Adds one node with its leaves; children that are not leaves are left open: bit i of *open is child i. */
-static bool add_node(const builder *b, const range *r, int depth, part *out, range child[4], unsigned *open,
+static bool add_node(const builder *b, const range *r, int depth, part *out, range child[WIDTH], unsigned *open,
                      size_t *index) {
   if (!rt_grow((void **)&out->nodes, &out->nodes_capacity, out->n_nodes + 1, sizeof *out->nodes, NULL)) return false;
   int n = cut_children(b, r, depth, child);
-  rt_node node = {.lanes = (1u << n) - 1u};
+  rt_node node = {.n = (uint32_t)n};
   *open = 0;
-  for (int lane = 0; lane < 4; lane++) {
+  for (int lane = 0; lane < WIDTH; lane++) {
     box bounds = lane < n ? child[lane].bounds : empty_box;
     for (int axis = 0; axis < 3; axis++) {
       node.box[2 * axis][lane] = bounds.lo[axis];
@@ -384,10 +383,10 @@ static bool add_node(const builder *b, const range *r, int depth, part *out, ran
 }
 
 static bool add_subtree(const builder *b, const range *r, int depth, part *out, size_t *index) {
-  range child[4];
+  range child[WIDTH];
   unsigned open;
   if (!add_node(b, r, depth, out, child, &open, index)) return false;
-  for (int lane = 0; lane < 4; lane++) {
+  for (int lane = 0; lane < WIDTH; lane++) {
     if (!(open >> lane & 1u)) continue;
     size_t below;
     if (!add_subtree(b, &child[lane], depth + 1, out, &below)) return false;
@@ -423,8 +422,7 @@ static void join_task(void *context, size_t i, int worker) {
   task *t = &all->tasks[i];
   for (size_t k = 0; k < t->result.n_nodes; k++) {
     rt_node node = t->result.nodes[k];
-    for (int lane = 0; lane < 4; lane++) {
-      if (!(node.lanes >> lane & 1u)) continue;
+    for (uint32_t lane = 0; lane < node.n; lane++) {
       if (node.child[lane] & RT_CHILD_PACKET)
         node.child[lane] += (uint32_t)t->packet_base;
       else if (!(node.child[lane] & RT_CHILD_ITEM))
@@ -444,8 +442,8 @@ static bool next_round(task **tasks, size_t *capacity, size_t first, size_t *n, 
   size_t end = *n;
   for (size_t i = first; i < end; i++) {
     if ((*tasks)[i].whole) continue;
-    if (!rt_grow((void **)tasks, capacity, *n + 4, sizeof **tasks, err)) return false;
-    for (int slot = 0; slot < 4; slot++) {
+    if (!rt_grow((void **)tasks, capacity, *n + WIDTH, sizeof **tasks, err)) return false;
+    for (int slot = 0; slot < WIDTH; slot++) {
       const task *from = &(*tasks)[i];
       if (from->open >> slot & 1u)
         (*tasks)[(*n)++] = (task){.work = from->child[slot], .depth = from->depth + 1, .parent = i, .slot = slot};
@@ -465,7 +463,11 @@ static rt_status join(rounds *all, size_t n, rt_pool *pool, rt_error *err) {
   }
   out->nodes = rt_alloc(out->n_nodes, sizeof *out->nodes, err);
   out->packets = rt_alloc(out->n_packets, sizeof *out->packets, err);
-  if (!out->nodes || !out->packets) return RT_NO_MEMORY;
+  out->n_triangles = all->builder->n_refs;
+  out->triangles = rt_alloc(out->n_triangles, sizeof *out->triangles, err);
+  if (!out->nodes || !out->packets || !out->triangles) return RT_NO_MEMORY;
+  for (size_t i = 0; i < out->n_triangles; i++)
+    out->triangles[i] = (rt_leaf_triangle){all->builder->refs[i].item, all->builder->refs[i].primitive};
   rt_pool_for(pool, n, join_task, all);
   for (size_t i = 1; i < n; i++) {
     const task *t = &all->tasks[i];
@@ -514,5 +516,11 @@ rt_status rt_tree_build(rt_tree *out, const rt_geometry *geometry, const rt_grou
 void rt_tree_free(rt_tree *tree) {
   rt_free(tree->nodes);
   rt_free(tree->packets);
+  rt_free(tree->triangles);
   *tree = (rt_tree){0};
+}
+
+size_t rt_tree_bytes(const rt_tree *tree) {
+  return tree->n_nodes * sizeof *tree->nodes + tree->n_packets * sizeof *tree->packets +
+         tree->n_triangles * sizeof *tree->triangles;
 }

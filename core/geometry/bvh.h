@@ -1,7 +1,7 @@
-/* The tree of one group: its layout, which bvh.c makes and trace.c walks. Internal to this room.
+/* The tree of one group: its layout, which bvh.c makes and walk.h walks. Internal to this room.
  *
- * Nodes have up to four children, whose boxes lie side by side, so that a ray meets four at once. A leaf is a packet
- * of up to four triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in it. */
+ * Nodes have up to eight children, whose boxes lie side by side, so that a ray meets eight at once. A leaf is a packet
+ * of up to eight triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in it. */
 #ifndef RT_GEOMETRY_BVH_H
 #define RT_GEOMETRY_BVH_H
 
@@ -17,24 +17,30 @@ typedef struct rt_group rt_group;
 #define RT_CHILD_PACKET 0x80000000u
 #define RT_CHILD_INDEX 0x3fffffffu
 
-typedef struct {   /* two cache lines */
-  float box[6][4]; /* rows: min x, max x, min y, max y, min z, max z; lanes: children; an unused lane is (inf, -inf) */
-  uint32_t child[4];
-  uint32_t lanes; /* bit i: lane i is used */
-  uint32_t unused[3];
+typedef struct {   /* four cache lines */
+  float box[6][8]; /* rows: min x, max x, min y, max y, min z, max z; lanes: children; an unused lane is (inf, -inf) */
+  uint32_t child[8];
+  uint32_t n; /* children */
+  uint32_t unused[7];
 } rt_node;
 
-typedef struct {    /* three cache lines */
-  float v[3][3][4]; /* vertex, axis, lane; an unused lane is 0 */
-  uint32_t item[4], primitive[4];
-  uint32_t lanes;
-  uint32_t unused[3];
+typedef struct {    /* five cache lines */
+  float v[3][3][8]; /* vertex, axis, lane; an unused lane is 0 */
+  uint32_t first;   /* lane i is the tree's triangle first + i */
+  uint32_t lanes;   /* bit i: lane i is used */
+  uint32_t unused[6];
 } rt_packet;
+
+/* Which triangle a lane of a packet has. */
+typedef struct {
+  uint32_t item, primitive;
+} rt_leaf_triangle;
 
 typedef struct {
   rt_node *nodes; /* the root is the first; NULL: nothing is in it */
   rt_packet *packets;
-  size_t n_nodes, n_packets;
+  rt_leaf_triangle *triangles; /* packet by packet */
+  size_t n_nodes, n_packets, n_triangles;
 } rt_tree;
 
 /* A way down the tree is at most RT_TREE_DEPTH nodes: see bvh.c. */
@@ -44,5 +50,6 @@ typedef struct {
  * threads. */
 rt_status rt_tree_build(rt_tree *out, const rt_geometry *geometry, const rt_group *group, rt_pool *pool, rt_error *err);
 void rt_tree_free(rt_tree *tree);
+size_t rt_tree_bytes(const rt_tree *tree);
 
 #endif

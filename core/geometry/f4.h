@@ -16,6 +16,7 @@ typedef int32_t rt_i4 __attribute__((vector_size(16)));
 static inline rt_f4 f4_all(float x) { return (rt_f4){x, x, x, x}; }
 static inline rt_f4 f4_load(const float *p) { return *(const rt_f4 *)p; } /* p is aligned to 16 */
 
+static inline rt_f4 f4_abs(rt_f4 a) { return (rt_f4)((rt_i4)a & (rt_i4){INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}); }
 /* a where a < b (a > b), else b: a NaN in a gives b. */
 static inline rt_f4 f4_min(rt_f4 a, rt_f4 b) {
 #ifdef __SSE2__

@@ -351,9 +351,10 @@ void rt_geometry_describe(const rt_geometry *g, rt_scene_info *out) {
   }
   for (size_t i = 0; i < g->n_groups; i++) {
     const rt_group *group = &g->groups[i];
-    out->bytes += group->capacity * sizeof *group->items + group->tree.n_nodes * sizeof(rt_node) +
-                  group->tree.n_packets * sizeof(rt_packet);
+    out->tree_bytes += rt_tree_bytes(&group->tree);
+    out->bytes += group->capacity * sizeof *group->items;
   }
+  out->bytes += out->tree_bytes;
 }
 
 void rt_shape_materials(const rt_geometry *g, uint32_t shape, const uint32_t **materials, uint32_t *n) {

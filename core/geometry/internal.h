@@ -65,8 +65,10 @@ static inline bool rt_instance_ray(const rt_instance *instance, rt_vec3 *o, rt_v
 /* A direction beyond 2^+-32 is traced scaled by this power of two, so that nothing inside leaves the normal floats; 0
  * for all others. t is scaled by its inverse. */
 static inline int rt_ray_exponent(rt_vec3 d) {
+  float largest = v3_abs_max(d);
+  if (largest >= 0x1p-33f && largest <= 0x1p31f) return 0; /* nearly always */
   int exponent;
-  (void)frexpf(v3_abs_max(d), &exponent);
+  (void)frexpf(largest, &exponent);
   return exponent >= -32 && exponent <= 32 ? 0 : -exponent;
 }
 static inline rt_vec3 rt_scale_by(rt_vec3 d, int exponent) {

@@ -29,11 +29,21 @@ typedef struct {
   float sx, sy, dz;
 } rt_shear;
 
-static inline rt_shear rt_shear_make(rt_vec3 o, rt_vec3 d) {
+static inline void rt_shear_make(rt_shear *out, rt_vec3 o, rt_vec3 d) {
   const float dir[3] = {d.x, d.y, d.z}, ax = fabsf(d.x), ay = fabsf(d.y), az = fabsf(d.z);
-  int kz = ax > ay ? (ax > az ? 0 : 2) : (ay > az ? 1 : 2);
-  int kx = kz == 2 ? 0 : kz + 1, ky = kx == 2 ? 0 : kx + 1;
-  return (rt_shear){kx, ky, kz, {o.x, o.y, o.z}, dir[kx] / dir[kz], dir[ky] / dir[kz], dir[kz]};
+  /* x, else y, else z; without branches, since nobody can guess a bounce's direction. */
+  static const int next[3] = {1, 2, 0};
+  int x_wins = (ax > ay) & (ax > az), y_wins = !(ax > ay) & (ay > az);
+  int kz = 2 - 2 * x_wins - y_wins, kx = next[kz], ky = next[kx];
+  out->kx = kx;
+  out->ky = ky;
+  out->kz = kz;
+  out->o[0] = o.x;
+  out->o[1] = o.y;
+  out->o[2] = o.z;
+  out->sx = dir[kx] / dir[kz];
+  out->sy = dir[ky] / dir[kz];
+  out->dz = dir[kz];
 }
 
 /* The test proper, on sheared vertices. True for t in (tnear, tmax] that is finite; u and v are the weights of b and

@@ -159,3 +159,62 @@ bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction
   rt_float_mode_restore(&saved);
   return found;
 }
+
+#define CHUNK 4096 /* rays that a thread takes at a time */
+
+typedef struct {
+  const rt_scene *scene;
+  const float *rays;
+  size_t n;
+  bool any;
+  struct {
+    uint64_t hits;
+    double t_sum;
+  } * chunks;
+} trace_job;
+
+static void trace_chunk(void *context, size_t chunk, int worker) {
+  (void)worker;
+  const trace_job *job = context;
+  const rt_geometry *geometry = job->scene->geometry;
+  size_t begin = chunk * CHUNK, end = begin + CHUNK < job->n ? begin + CHUNK : job->n;
+  uint64_t hits = 0;
+  double t_sum = 0.0;
+  for (size_t i = begin; i < end; i++) {
+    const float *r = job->rays + 8 * i;
+    rt_ray ray = {.o = v3(r[0], r[1], r[2]), .tnear = r[3], .d = v3(r[4], r[5], r[6]), .tfar = r[7]};
+    rt_hit hit;
+    if (job->any) {
+      hits += rt_occluded(geometry, &ray, RT_NO_TARGET);
+    } else if (rt_intersect(geometry, &ray, &hit)) {
+      hits++;
+      t_sum += (double)hit.t;
+    }
+  }
+  job->chunks[chunk].hits = hits;
+  job->chunks[chunk].t_sum = t_sum;
+}
+
+rt_status rt_scene_trace(const rt_scene *scene, const float *rays, size_t n, bool any, int threads,
+                         rt_trace_result *out, rt_error *err) {
+  if (!scene->committed) return rt_fail(err, RT_BAD_USAGE, "the scene must be committed before rays are traced");
+  size_t chunks = n / CHUNK + (n % CHUNK != 0);
+  trace_job job = {.scene = scene, .rays = rays, .n = n, .any = any};
+  job.chunks = rt_alloc(chunks, sizeof *job.chunks, err);
+  if (!job.chunks) return RT_NO_MEMORY;
+  rt_pool *pool;
+  rt_status status = rt_pool_new(&pool, threads, err);
+  if (status == RT_OK) {
+    *out = (rt_trace_result){0};
+    double start = now();
+    rt_pool_for(pool, chunks, trace_chunk, &job);
+    out->seconds = now() - start;
+    for (size_t i = 0; i < chunks; i++) {
+      out->hits += job.chunks[i].hits;
+      out->t_sum += job.chunks[i].t_sum;
+    }
+    rt_pool_free(pool);
+  }
+  rt_free(job.chunks);
+  return status;
+}

@@ -103,6 +103,19 @@ cli.commands = {
       },
     }, options.encoding),
   },
+  {
+    name = "bench", arguments = { "traversal", "MESH" },
+    summary = "Measures how fast rays are traced and trees are built on a mesh: RAY and BUILD lines.",
+    options = {
+      {
+        "rays", type = "string",
+        doc = "Traces the rays of PREFIX.primary, .bounce, .occl and .random: 8 floats each, origin, tnear, direction, "
+          .. "tfar. Rays between points of the sphere around the mesh when absent.",
+        cli = { flag = "--rays", metavar = "PREFIX" },
+      },
+      render_option "threads",
+    },
+  },
   { name = "repl", arguments = {}, summary = "A Lua prompt with rtlua loaded and a history.", options = {} },
 }
 
@@ -116,6 +129,7 @@ cli.usage = {
   { "rtlua convert IN OUT", "tone map a picture or change its format" },
   { "rtlua merge -o OUT PART...", "join crops and sample ranges into one picture" },
   { "rtlua machine VERB", "machines to render on: create, ls, ssh, rm and docker-machine's other verbs" },
+  { "rtlua bench traversal MESH", "how fast rays are traced and trees built on a mesh" },
   { "rtlua repl", "a Lua prompt with rtlua loaded" },
   { "rtlua --version", "the version and what it was built with" },
   { "rtlua --help", "this; rtlua COMMAND --help has the command's options" },

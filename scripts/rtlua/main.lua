@@ -6,6 +6,7 @@
 
 local cli = require "rtlua.cli"
 local errors = require "rtlua.errors"
+local isa = require "rtlua.isa"
 local output = require "rtlua.output"
 local signal = require "rtlua.signal"
 local suggest = require "rtlua.suggest"
@@ -16,7 +17,7 @@ local main = { traceback = false } -- traceback: is it to be shown?
 -- Loaded when they are asked for: a diff needs no scene library.
 local modules = {
   render = "rtlua.run", info = "rtlua.info", diff = "rtlua.diff", convert = "rtlua.convert",
-  merge = "rtlua.merge", repl = "rtlua.repl",
+  merge = "rtlua.merge", repl = "rtlua.repl", bench = "rtlua.bench",
 }
 
 local function version()
@@ -70,6 +71,7 @@ local function dispatch(args, started)
 end
 
 local function perform(args, started)
+  isa.choose()
   local code = dispatch(args, started)
   if code == 0 then output.finish() end
   return code

@@ -1,0 +1,96 @@
+/* A ray's search for its hit: what the walk through trees (walk.h) and the walk through everything (trace.c) share.
+ * Internal to this room. */
+#ifndef RT_GEOMETRY_SEARCH_H
+#define RT_GEOMETRY_SEARCH_H
+
+#include <float.h>
+
+#include "geometry/internal.h"
+#include "geometry/triangle.h"
+
+typedef struct {
+  const rt_geometry *geometry;
+  float tnear;
+  bool camera;
+  uint64_t target;   /* of this primitive, */
+  float target_from; /* hits behind this t do not count */
+  bool found;
+  rt_hit hit; /* the best so far; t is tfar and ordinal the largest while there is none */
+  uint32_t depth, path[RT_MAX_NESTING];
+} search;
+
+typedef struct {
+  rt_vec3 o, d;
+} line;
+
+/* t <= the best t. */
+static inline void search_accept(search *s, const rt_item *item, uint64_t ordinal, uint32_t primitive, float t, float u,
+                                 float v) {
+  if (!(t < s->hit.t || ordinal < s->hit.ordinal)) return;
+  if (ordinal == s->target && t > s->target_from) return;
+  s->found = true;
+  s->hit.t = t;
+  s->hit.u = u;
+  s->hit.v = v;
+  s->hit.shape = item->index;
+  s->hit.primitive = primitive;
+  s->hit.ordinal = ordinal;
+  s->hit.depth = s->depth;
+  for (uint32_t i = 0; i < s->depth; i++) s->hit.path[i] = s->path[i];
+}
+
+static inline void search_round(search *s, const rt_item *item, const line *ray, uint64_t base) {
+  const rt_shape *shape = rt_item_shape(s->geometry, item);
+  if (s->camera && shape->hidden) return;
+  double t[2];
+  uint32_t face[2];
+  int n = rt_shape_roots(shape, ray->o, ray->d, t, face);
+  for (int i = 0; i < n; i++) {
+    float at = (float)t[i];
+    if (!(at > s->tnear)) continue;
+    if (at <= s->hit.t && at < INFINITY) search_accept(s, item, base + item->first, face[i], at, 0.0f, 0.0f);
+    return;
+  }
+}
+
+/* The ray in the space of an instance's group, which is returned; NULL where it meets nothing there. The caller goes a
+ * level up again after it. */
+static inline const rt_group *search_enter(search *s, const rt_item *item, const line *ray, line *local) {
+  const rt_instance *instance = &s->geometry->instances[item->index];
+  if (s->camera && instance->hidden) return NULL;
+  *local = *ray;
+  if (!rt_instance_ray(instance, &local->o, &local->d)) return NULL;
+  s->path[s->depth++] = item->index;
+  return &s->geometry->groups[instance->group];
+}
+
+/* Makes a search for a ray; false where there is nothing to look for. *exponent is for search_end. */
+static inline bool search_begin(search *s, const rt_geometry *geometry, const rt_ray *ray, uint64_t target, line *l,
+                                int *exponent) {
+  if (!v3_is_finite(ray->o) || !v3_is_finite(ray->d) || v3_is_zero(ray->d)) return false;
+  *l = (line){ray->o, ray->d};
+  s->geometry = geometry;
+  s->tnear = ray->tnear;
+  s->camera = ray->camera;
+  s->target = target;
+  s->target_from = RT_TARGET_FROM;
+  s->found = false;
+  s->hit.t = ray->tfar;
+  s->hit.ordinal = UINT64_MAX;
+  s->depth = 0;
+  *exponent = rt_ray_exponent(ray->d);
+  if (*exponent != 0) {
+    l->d = rt_scale_by(l->d, *exponent);
+    s->tnear = ldexpf(s->tnear, -*exponent);
+    s->hit.t = ldexpf(f_min(s->hit.t, FLT_MAX), -*exponent);
+    s->target_from = ldexpf(s->target_from, -*exponent);
+  }
+  return true;
+}
+
+static inline bool search_end(search *s, int exponent) {
+  if (exponent != 0) s->hit.t = ldexpf(s->hit.t, exponent);
+  return s->found;
+}
+
+#endif

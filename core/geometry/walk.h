@@ -1,0 +1,282 @@
+/* The walk of a ray through trees, for the instruction set that the file which includes this is compiled for. It defines
+ * RT_KERNEL and RT_KERNEL_NAME, and gets an rt_kernel of them. Stands on search.h, bvh.h and f8.h.
+ *
+ * A hit is the least (t, ordinal) among all primitives that their exact tests accept (triangle.h, shape.c). The tree
+ * may only leave out what cannot be that, by two written bounds.
+ *
+ * Packets. Eight triangles are sheared by the operations of the exact test. fl(a) - fl(b) is never of the wrong sign,
+ * only 0, so that edge functions in float that are strictly of both signs reject exactly. What lies behind the origin is
+ * rejected too: with the weights W of one sign, t has the sign of T = sum W z over that of dz sum W. In float, an edge
+ * function is off by 2u of the sum of its products' magnitudes, T by 5.2u Q Z (Q: that sum over all three; Z: the largest
+ * |z|), and by 2^-146 (1 + Z) where something underflows; (8u Q + 2^-120) Z + 2^-100 is above both. What is left goes to
+ * the exact test. It is not asked for tnear < 0.
+ *
+ * Boxes. Let u = 2^-24, D = max|o| + max|bounds| in a group's space. An accepted hit's point o + t d is off its
+ * primitive by
+ *   H = 8uD an axis for a triangle (triangle.h); less for round shapes: uD for the rounding of t and some 2^-50 D.
+ * The box test takes near = (lo - (o + E)) rd, rd = 1/d: the sum rounds by u(|o| + E), the difference, rd and the
+ * product by 3u(D + E) in lengths, so that near <= t <= far where the point is off the box by at most E - 4u(D + E).
+ * |d| is taken to be at least 2^-40 max|d|, so that 0 * inf never happens, which moves the point by 2^-39 D. E = 32uD
+ * is more than twice the need of 12uD. To it comes 2^-94 max|d|, more than enough for a t below the normal floats. A product that
+ * overflows does so to the right side: t is finite.
+ *
+ * Instances. A ray enters a child's space by M, the inverse of the map A (with translation b), rounded once: o' and
+ * d' are off by u an axis. In Euclidean norms, a hit below at t, off by H' = e |o'| + s there, is off in the parent by
+ *   |A| (H' + u |o'| + u t |d'|),  t |d'| <= |o'| + |p'|,  |o'| <= |M| (|o| + |b|),  |p'| <= sqrt(3) max|bounds'| + H'
+ *   = (e + 2u) |A||M| (|o| + |b|) + |A| (s + 2u max|bounds'|), again of the form e |o| + s: geometry.c carries it up
+ *   from 14u (8 sqrt(3)).
+ * Double's own rounding, 2^-50 |A||M|, is far below as |A||M| <= 2^24. E = 2H covers the box test's 4u(D + E), with
+ * |o| <= sqrt(3) max|o|. */
+#include "geometry/bvh.h"
+#include "geometry/f8.h"
+#include "geometry/kernel.h"
+#include "geometry/search.h"
+
+/* A node leaves at most seven children behind. */
+#define STACK (7 * RT_TREE_DEPTH + 1)
+#define LEAST_D 0x1p-40f   /* of a component of d, as a part of the largest: for boxes only */
+#define LEAST_PAD 0x1p-94f /* of a box, in lengths of d's largest component, which is 2^-33 at least: no subnormal */
+
+/* The walk is compiled twice: with `any` true it ends at the first hit. */
+#define EACH_WAY static inline __attribute__((always_inline))
+
+static void visit_nearest(search *s, const rt_item *item, const line *ray, uint64_t base);
+static void visit_any(search *s, const rt_item *item, const line *ray, uint64_t base);
+
+/* An item that is not a mesh. */
+EACH_WAY void test_item(search *s, const rt_item *item, const line *ray, uint64_t base, bool any) {
+  if (!item->is_instance)
+    search_round(s, item, ray, base);
+  else if (any)
+    visit_any(s, item, ray, base);
+  else
+    visit_nearest(s, item, ray, base);
+}
+
+/* ---- Packets ----------------------------------------------------------------------------------------------------- */
+
+/* A ray made ready for packets. */
+typedef struct {
+  rt_shear shear;
+  rt_f8 ox, oy, oz, sx, sy;
+} wide_shear;
+
+/* In place: a copy of what was just stored in parts would wait for all of them. */
+EACH_WAY void make_shear(wide_shear *w, const line *ray) {
+  rt_shear *s = &w->shear;
+  rt_shear_make(s, ray->o, ray->d);
+  w->ox = f8_all(s->o[s->kx]);
+  w->oy = f8_all(s->o[s->ky]);
+  w->oz = f8_all(s->o[s->kz]);
+  w->sx = f8_all(s->sx);
+  w->sy = f8_all(s->sy);
+}
+
+typedef struct {
+  rt_f8 x, y, z;
+} wide_vertex;
+
+/* The operations of rt_shear_vertex. */
+EACH_WAY wide_vertex shear_vertices(const wide_shear *w, const float vertex[3][8]) {
+  rt_f8 z = f8_sub(f8_load(vertex[w->shear.kz]), w->oz);
+  return (wide_vertex){f8_sub(f8_sub(f8_load(vertex[w->shear.kx]), w->ox), f8_mul(w->sx, z)),
+                       f8_sub(f8_sub(f8_load(vertex[w->shear.ky]), w->oy), f8_mul(w->sy, z)), z};
+}
+
+/* Lanes that the exact test might accept. */
+EACH_WAY unsigned candidates(const rt_packet *packet, const wide_shear *w) {
+  const rt_f8 zero = f8_all(0.0f);
+  const wide_vertex a = shear_vertices(w, packet->v[0]), b = shear_vertices(w, packet->v[1]),
+                    c = shear_vertices(w, packet->v[2]);
+  const rt_f8 a1 = f8_mul(c.x, b.y), a2 = f8_mul(c.y, b.x), b1 = f8_mul(a.x, c.y), b2 = f8_mul(a.y, c.x),
+              c1 = f8_mul(b.x, a.y), c2 = f8_mul(b.y, a.x);
+  const rt_f8 wa = f8_sub(a1, a2), wb = f8_sub(b1, b2), wc = f8_sub(c1, c2);
+  const rt_f8 least = f8_min(wa, f8_min(wb, wc)), largest = f8_max(wa, f8_max(wb, wc));
+  unsigned negative = f8_lt(least, zero), mixed = negative & f8_lt(zero, largest);
+  unsigned mask = ~mixed & packet->lanes;
+  if (mask == 0) return 0;
+  const rt_f8 products =
+      f8_add(f8_add(f8_add(f8_abs(a1), f8_abs(a2)), f8_add(f8_abs(b1), f8_abs(b2))), f8_add(f8_abs(c1), f8_abs(c2)));
+  const rt_f8 height = f8_max(f8_abs(a.z), f8_max(f8_abs(b.z), f8_abs(c.z)));
+  const rt_f8 t = f8_add(f8_add(f8_mul(wa, a.z), f8_mul(wb, b.z)), f8_mul(wc, c.z));
+  const rt_f8 bound =
+      f8_add(f8_mul(f8_add(f8_mul(f8_all(8.0f * RT_U), products), f8_all(0x1p-120f)), height), f8_all(0x1p-100f));
+  unsigned below = f8_lt(t, f8_sub(zero, bound)), above = f8_lt(bound, t);
+  /* Behind: t det dz < 0, det's sign being that of the weights. */
+  unsigned turned = w->shear.dz < 0.0f ? ~negative : negative;
+  return mask & ~((turned & above) | (~turned & below));
+}
+
+/* The exact test of one lane. */
+EACH_WAY bool test_lane(const search *s, const rt_packet *packet, int lane, const rt_shear *shear, float *t, float *u,
+                        float *v) {
+  float p[3][3];
+  for (int vertex = 0; vertex < 3; vertex++) {
+    const float at[3] = {packet->v[vertex][0][lane], packet->v[vertex][1][lane], packet->v[vertex][2][lane]};
+    rt_shear_vertex(shear, at, &p[vertex][0], &p[vertex][1], &p[vertex][2]);
+  }
+  return rt_triangle_sheared(p[0][0], p[0][1], p[0][2], p[1][0], p[1][1], p[1][2], p[2][0], p[2][1], p[2][2], shear->dz,
+                             s->tnear, s->hit.t, t, u, v);
+}
+
+EACH_WAY void test_packet(search *s, const rt_group *group, const rt_packet *packet, const wide_shear *w, uint64_t base,
+                          bool any) {
+  for (unsigned mask = candidates(packet, w); mask; mask &= mask - 1) {
+    int lane = __builtin_ctz(mask);
+    float t, u, v;
+    if (!test_lane(s, packet, lane, &w->shear, &t, &u, &v)) continue;
+    const rt_leaf_triangle *triangle = &group->tree.triangles[packet->first + (uint32_t)lane];
+    const rt_item *item = &group->items[triangle->item];
+    if (s->camera && rt_item_shape(s->geometry, item)->hidden) continue;
+    search_accept(s, item, base + item->first + triangle->primitive, triangle->primitive, t, u, v);
+    if (any && s->found) return;
+  }
+}
+
+/* ---- The tree ---------------------------------------------------------------------------------------------------- */
+
+/* A ray made ready for boxes: by axis, the row that it enters by and the one that it leaves by, the origins moved
+ * away from them by E. */
+typedef struct {
+  int enter[3], leave[3];
+  rt_f8 enter_o[3], leave_o[3], rd[3], tnear;
+} slabs;
+
+EACH_WAY void make_slabs(slabs *r, const rt_group *group, const line *ray, float tnear) {
+  const float o[3] = {ray->o.x, ray->o.y, ray->o.z}, d[3] = {ray->d.x, ray->d.y, ray->d.z};
+  float largest = v3_abs_max(ray->d), least = largest * LEAST_D;
+  float pad = group->pad_o * v3_abs_max(ray->o) + group->pad_s + largest * LEAST_PAD;
+  r->tnear = f8_all(tnear);
+  for (int i = 0; i < 3; i++) {
+    int negative = signbit(d[i]) != 0;
+    float away = copysignf(pad, d[i]);
+    r->rd[i] = f8_all(1.0f / copysignf(f_max(fabsf(d[i]), least), d[i]));
+    r->enter[i] = 2 * i + negative;
+    r->leave[i] = 2 * i + 1 - negative;
+    r->enter_o[i] = f8_all(o[i] + away);
+    r->leave_o[i] = f8_all(o[i] - away);
+  }
+}
+
+typedef struct {
+  float near;
+  uint32_t child;
+} entry;
+
+/* The children of a node whose boxes the ray meets up to its best t, at nears. An unused lane's box is empty. */
+EACH_WAY unsigned meet_boxes(const rt_node *node, const slabs *r, float best, rt_f8 *nears) {
+  rt_f8 near = r->tnear, far = f8_all(best);
+  for (int i = 0; i < 3; i++) {
+    near = f8_max(f8_mul(f8_sub(f8_load(node->box[r->enter[i]]), r->enter_o[i]), r->rd[i]), near);
+    far = f8_min(f8_mul(f8_sub(f8_load(node->box[r->leave[i]]), r->leave_o[i]), r->rd[i]), far);
+  }
+  *nears = near;
+  return f8_le(near, far);
+}
+
+/* Puts the children of `mask` on the stack, the nearest last. */
+EACH_WAY size_t push_sorted(entry *stack, size_t n, const rt_node *node, unsigned mask, const float nears[8]) {
+  size_t first = n;
+  for (; mask; mask &= mask - 1) {
+    int lane = __builtin_ctz(mask);
+    entry e = {nears[lane], node->child[lane]};
+    size_t i = n++;
+    for (; i > first && stack[i - 1].near < e.near; i--) stack[i] = stack[i - 1];
+    stack[i] = e;
+  }
+  return n;
+}
+
+/* Goes down from a node to the nearest leaf that it leads to, and leaves the others on the stack: false when there is
+ * none. */
+EACH_WAY bool descend(const search *s, const rt_tree *tree, const slabs *r, uint32_t *child, entry *stack, size_t *n) {
+  while (*child < RT_CHILD_ITEM) {
+    const rt_node *node = &tree->nodes[*child];
+    rt_f8 near;
+    unsigned mask = meet_boxes(node, r, s->hit.t, &near);
+    if (mask == 0) return false;
+    int lane = __builtin_ctz(mask);
+    if ((mask & (mask - 1)) == 0) {
+      *child = node->child[lane];
+      continue;
+    }
+    _Alignas(32) float nears[8];
+    f8_store(nears, near);
+    *n = push_sorted(stack, *n, node, mask, nears);
+    *child = stack[--*n].child;
+  }
+  return true;
+}
+
+EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
+  const rt_tree *tree = &group->tree;
+  if (!tree->nodes) return;
+  wide_shear shear;
+  slabs r;
+  make_shear(&shear, ray);
+  make_slabs(&r, group, ray, s->tnear);
+  entry stack[STACK];
+  size_t n = 0;
+  uint32_t child = 0;
+  for (;;) {
+    if (descend(s, tree, &r, &child, stack, &n)) {
+      if (child & RT_CHILD_PACKET)
+        test_packet(s, group, &tree->packets[child & RT_CHILD_INDEX], &shear, base, any);
+      else
+        test_item(s, &group->items[child & RT_CHILD_INDEX], ray, base, any);
+      if (any && s->found) return;
+    }
+    do {
+      if (n == 0) return;
+      n--;
+    } while (stack[n].near > s->hit.t);
+    child = stack[n].child;
+  }
+}
+
+EACH_WAY void walk_group(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
+  for (size_t i = 0; i < group->n_always; i++) {
+    test_item(s, &group->items[group->always[i]], ray, base, any);
+    if (any && s->found) return;
+  }
+  walk_tree(s, group, ray, base, any);
+}
+
+/* ---- Instances and entry ----------------------------------------------------------------------------------------- */
+
+EACH_WAY void visit(search *s, const rt_item *item, const line *ray, uint64_t base, bool any) {
+  line local;
+  const rt_group *group = search_enter(s, item, ray, &local);
+  if (!group) return;
+  walk_group(s, group, &local, base + item->first, any);
+  s->depth--;
+}
+
+static void visit_nearest(search *s, const rt_item *item, const line *ray, uint64_t base) {
+  visit(s, item, ray, base, false);
+}
+static void visit_any(search *s, const rt_item *item, const line *ray, uint64_t base) {
+  visit(s, item, ray, base, true);
+}
+
+static bool intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
+  search s;
+  line l;
+  int exponent;
+  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, &l, &exponent)) return false;
+  walk_group(&s, &geometry->groups[0], &l, 0, false);
+  if (!search_end(&s, exponent)) return false;
+  *hit = s.hit;
+  return true;
+}
+
+static bool occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target) {
+  search s;
+  line l;
+  int exponent;
+  if (!search_begin(&s, geometry, ray, target, &l, &exponent)) return false;
+  walk_group(&s, &geometry->groups[0], &l, 0, true);
+  return s.found;
+}
+
+const rt_kernel RT_KERNEL = {RT_KERNEL_NAME, intersect, occluded};
