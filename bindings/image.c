@@ -2,6 +2,7 @@
 #include <limits.h>
 
 #include "bind.h"
+#include "guard.h"
 
 static rtl_image *to_image(lua_State *L, int index) {
   rtl_image *u = luaL_checkudata(L, index, RTL_IMAGE);
@@ -96,6 +97,7 @@ static int l_magma(lua_State *L) {
 
 /* ---- Saving ---- */
 
+#define MAX_THREADS 1024
 #define MAX_LAYERS 1000 /* far above what a render has */
 
 /* Reads options, a table at `index` or nothing. The table keeps the texts, a userdata on the stack their list. */
@@ -180,6 +182,49 @@ static int l_save_layers(lua_State *L) {
   rt_status status = rt_image_save_layers(layers, (int)n, path, &options, &err);
   lua_pushboolean(L, true);
   return rtl_result(L, status, &err, 1);
+}
+
+/* ---- Denoising ---- */
+
+/* Asked on the core's threads: both are flags. */
+static bool wants_end(void *context) { return rtl_guard_wants_end() || rtl_signal_pending() != *(const int *)context; }
+
+static const rt_image *input_image(lua_State *L, const char *name) {
+  const rtl_image *u = rtl_push_userdata(L, 1, name, RTL_IMAGE);
+  if (!u->image) luaL_error(L, "%s: the image is closed", name);
+  return u->image; /* the table keeps it */
+}
+
+/* denoise(input, threads[, "builtin" | "oidn"]): an image. input has the images of rt_denoise_input. */
+static int l_denoise(lua_State *L) {
+  static const char *const denoisers[] = {"builtin", "oidn", NULL};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_Integer threads = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, threads >= 1 && threads <= MAX_THREADS, 2, "out of range");
+  bool oidn = luaL_checkoption(L, 3, "builtin", denoisers) == 1;
+  rt_denoise_input in = {
+      .colour = input_image(L, "colour"),
+      .error = input_image(L, "error"),
+      .albedo = input_image(L, "albedo"),
+      .albedo_error = input_image(L, "albedo_error"),
+      .normal = input_image(L, "normal"),
+      .normal_error = input_image(L, "normal_error"),
+      .depth = input_image(L, "depth"),
+      .depth_error = input_image(L, "depth_error"),
+  };
+  int signal_before = rtl_signal_pending();
+  rt_error err;
+  rtl_image *u = rtl_new_image(L);
+  rt_status status = oidn ? rt_denoise_oidn(&u->image, &in, (int)threads, &err)
+                          : rt_denoise(&u->image, &in, (int)threads, wants_end, &signal_before, &err);
+  return rtl_result(L, status, &err, 1);
+}
+
+/* find_oidn(): true. */
+static int l_find_oidn(lua_State *L) {
+  rt_error err;
+  lua_pushboolean(L, true);
+  return rtl_result(L, rt_find_oidn(&err), &err, 1);
 }
 
 /* image:show(way): another image. */
@@ -299,10 +344,17 @@ rtl_image *rtl_new_image(lua_State *L) {
 }
 
 RTL_OPEN luaopen_rtlua_core_image(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"new", l_new},   {"load", l_load}, {"can_save", l_can_save},       {"compare", l_compare},
-      {"ssim", l_ssim}, {"flip", l_flip}, {"save_layers", l_save_layers}, {"magma", l_magma},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", l_new},
+                                       {"load", l_load},
+                                       {"can_save", l_can_save},
+                                       {"compare", l_compare},
+                                       {"ssim", l_ssim},
+                                       {"flip", l_flip},
+                                       {"save_layers", l_save_layers},
+                                       {"magma", l_magma},
+                                       {"denoise", l_denoise},
+                                       {"find_oidn", l_find_oidn},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -66,6 +66,7 @@ rt_status rt_image_load(rt_image **out, const char *path, bool raw, rt_error *er
 /* Of an EXR a layer, as rt_image_save_layers names it; two channels such as U and V become three with zeros.
  * RT_BAD_DATA where there is none of that name. */
 rt_status rt_image_load_layer(rt_image **out, const char *path, const char *layer, rt_error *err);
+rt_status rt_image_copy(rt_image **out, const rt_image *image, rt_error *err);
 rt_image *rt_image_ref(rt_image *image);
 void rt_image_free(rt_image *image);
 int rt_image_width(const rt_image *image);
@@ -396,6 +397,11 @@ typedef enum {
   RT_AOV_SAMPLES,
   RT_AOV_SHAPE,
   RT_AOV_MATERIAL,
+  /* Estimates of the errors of means: their squares have the variance's mean. */
+  RT_AOV_ERROR,
+  RT_AOV_ALBEDO_ERROR,
+  RT_AOV_NORMAL_ERROR,
+  RT_AOV_DEPTH_ERROR,
   RT_AOVS
 } rt_aov;
 #define RT_AOV_BIT(aov) (1u << (aov))
@@ -461,6 +467,22 @@ rt_status rt_film_check_whole(const rt_film *film, uint32_t *spp, double *mean, 
 rt_status rt_film_image(const rt_film *film, rt_image **out, rt_error *err);
 /* An AOV; RT_BAD_USAGE where the film does not keep it. */
 rt_status rt_film_aov(const rt_film *film, rt_aov aov, rt_image **out, rt_error *err);
+
+/* What is denoised: a film's picture and AOVs, of one size. */
+typedef struct {
+  const rt_image *colour, *error; /* RGB or RGBA; RT_AOV_ERROR */
+  const rt_image *albedo, *albedo_error, *normal, *normal_error, *depth, *depth_error;
+} rt_denoise_input;
+/* The picture without its noise; alpha stays. Exact: the same bytes for any number of threads. `stop` (may be NULL) is
+ * asked now and then, on any thread: true makes it RT_TRY_AGAIN. RT_BAD_DATA for what is not finite (but for depths), or
+ * above 2^40. */
+rt_status rt_denoise(rt_image **out, const rt_denoise_input *in, int threads, bool (*stop)(void *context),
+                     void *context, rt_error *err);
+/* RT_UNAVAILABLE unless Intel's Open Image Denoise can be loaded here. */
+rt_status rt_find_oidn(rt_error *err);
+/* The same by Intel's Open Image Denoise, whose errors and noise it does not look at. RT_UNAVAILABLE where its library
+ * cannot be loaded. Its bytes depend on its version and on the processor. */
+rt_status rt_denoise_oidn(rt_image **out, const rt_denoise_input *in, int threads, rt_error *err);
 
 typedef struct rt_job rt_job;
 /* Starts rendering on settings->threads threads of its own and returns at once. What `before` (may be NULL) has of the

@@ -202,6 +202,7 @@ function scene:start(options) end
 ---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
 ---@field aov? string|string[] What is kept of the samples besides radiance; docs/aovs.md says what each is.
 ---@field noise? number A pixel takes no more samples when the relative error of its luminance is estimated to be below this.
+---@field denoise? "off"|"builtin"|"oidn" Takes the noise away in the end (docs/denoising.md): builtin, exact; or oidn, Intel's Open Image Denoise. Default: "off".
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
 ---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.
@@ -232,6 +233,7 @@ function scene:start(options) end
 ---@field exr_compression? "zip"|"zips"|"none" Compression of an EXR, always without loss: blocks of 16 lines or of 1. Default: "zip".
 ---@field aov? string|string[] What is kept of the samples besides radiance; docs/aovs.md says what each is.
 ---@field noise? number A pixel takes no more samples when the relative error of its luminance is estimated to be below this.
+---@field denoise? "off"|"builtin"|"oidn" Takes the noise away in the end (docs/denoising.md): builtin, exact; or oidn, Intel's Open Image Denoise. Default: "off".
 ---@field time_limit? number|string Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.
 ---@field output? string|string[] Names of the pictures that the command writes in the working directory; SCENE.png when absent.
 ---@field checkpoint? string A part file that holds the render so far: written every so often and at every stop.

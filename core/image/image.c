@@ -36,6 +36,16 @@ rt_status rt_image_new(rt_image **out, int width, int height, int channels, rt_e
   return RT_OK;
 }
 
+rt_status rt_image_copy(rt_image **out, const rt_image *image, rt_error *err) {
+  rt_status status = rt_image_new(out, image->width, image->height, image->channels, err);
+  if (status != RT_OK) return status;
+  (*out)->placement = image->placement;
+  (*out)->has_camera = image->has_camera;
+  (*out)->camera = image->camera;
+  memcpy((*out)->pixels, image->pixels, (size_t)image->height * rt_image_row(image) * sizeof(float));
+  return RT_OK;
+}
+
 rt_image *rt_image_ref(rt_image *image) {
   atomic_fetch_add_explicit(&image->references, 1, memory_order_relaxed);
   return image;

@@ -20,8 +20,17 @@ int rt_aov_sums(uint32_t aovs);
 bool rt_aov_has_ids(uint32_t aovs);
 /* The first of an AOV's sums among them. */
 int rt_aov_first_sum(uint32_t aovs, rt_aov aov);
-/* Adds a sample's to a pixel's sums. luminance: of its radiance. */
-void rt_aov_add(uint32_t aovs, rt_fixed *sums, const rt_features *features, float luminance);
+/* What a film keeps for a set of AOVs: errors are those of other AOVs. */
+uint32_t rt_aov_kept(uint32_t aovs);
+/* One sample of a pixel. */
+typedef struct {
+  uint32_t index;
+  rt_rgb radiance;
+  bool covered;
+  const rt_features *features; /* may be NULL where no AOVs are kept */
+} rt_film_sample;
+/* Adds a sample's to a pixel's sums. */
+void rt_aov_add(uint32_t aovs, rt_fixed *sums, const rt_film_sample *sample);
 /* The variance of the mean of `samples` luminances, whose mean and whose sum of squares these are; 0 below two. */
 double rt_aov_variance(double mean, rt_fixed squares, uint32_t samples);
 

@@ -58,7 +58,7 @@ rt_sample_fate rt_film_cells_add(rt_film_cells *cells, size_t i, const rt_film_s
     if (!rt_fixed_from(&value, channel[c])) fate = RT_SAMPLE_OVERFLOW;
     rt_fixed_add(&pixel->sum[c], value);
   }
-  if (cells->n_sums > 0) rt_aov_add(cells->aovs, sums_at(cells, i), sample->features, rgb_luminance(radiance));
+  if (cells->n_sums > 0) rt_aov_add(cells->aovs, sums_at(cells, i), sample);
   if (cells->ids)
     keep_first(&cells->ids[i], pixel->samples,
                (rt_film_ids){sample->index, sample->features->shape, sample->features->material});

@@ -32,12 +32,6 @@ void rt_film_cells_free(rt_film_cells *cells); /* what it owns; an empty one is 
 void rt_film_cells_clear(rt_film_cells *cells);
 size_t rt_film_cells_bytes(const rt_film_cells *cells);
 
-typedef struct {
-  uint32_t index;
-  rt_rgb radiance;
-  bool covered;
-  const rt_features *features; /* may be NULL where no AOVs are kept */
-} rt_film_sample;
 typedef enum { RT_SAMPLE_KEPT, RT_SAMPLE_NOT_FINITE, RT_SAMPLE_OVERFLOW } rt_sample_fate;
 
 /* Adds one sample. NaN, infinity and negative radiance are dropped: the pixel does not count them. What is too bright

@@ -19,7 +19,7 @@ rt_status rt_film_new(rt_film **out, const rt_film_key *key, const int crop[4], 
   film->height = crop[3] - crop[1];
   film->tiles_x = (film->width + RT_FILM_TILE - 1) / RT_FILM_TILE;
   film->tiles_y = (film->height + RT_FILM_TILE - 1) / RT_FILM_TILE;
-  uint32_t kept = key->aovs | (key->noise > 0.0f ? RT_AOV_BIT(RT_AOV_VARIANCE) : 0);
+  uint32_t kept = rt_aov_kept(key->aovs) | (key->noise > 0.0f ? RT_AOV_BIT(RT_AOV_VARIANCE) : 0);
   rt_status status = rt_film_cells_init(&film->cells, kept, (size_t)film->width * (size_t)film->height, err);
   if (status == RT_OK) status = rt_ranges_new(&film->sets, err);
   if (status == RT_OK)

@@ -87,18 +87,19 @@ function aovs.save(file, layer, encode)
   return shown:save(file, plain(encode))
 end
 
-local LETTERS = { "Y", "YA", "RGB", "RGBA" }
+--- The channels of a picture, by their number.
+aovs.LETTERS = { "Y", "YA", "RGB", "RGBA" }
 
 --- Writes a picture and its layers into aovs.files. Returns true, or nil, message, code.
 function aovs.save_all(file, picture, layers, encode)
   if extension_of(file) == ".exr" and #layers > 0 then
-    local list = { { name = "", channels = LETTERS[picture.channels], image = picture } }
+    local list = { { name = "", channels = aovs.LETTERS[picture.channels], image = picture } }
     return core_image.save_layers(table.move(layers, 1, #layers, 2, list), file, encode)
   end
   local saved, message, code = picture:save(file, encode)
   for _, layer in ipairs(layers) do
     if not saved then return nil, message, code end
-    saved, message, code = aovs.save(aovs.file(file, layer.name), layer, encode)
+    if not layer.only_in_exr then saved, message, code = aovs.save(aovs.file(file, layer.name), layer, encode) end
   end
   return saved, message, code
 end

@@ -1,6 +1,7 @@
 -- The command line: its commands as records, their options out of the schema, parsing (by argparse) and help.
 --
--- An option is a field record with cli = { flag, metavar, repeated, noun, doc }: without a metavar it is a switch.
+-- An option is a field record with cli = { flag, metavar, repeated, noun, doc, alone }: without a metavar it is a switch;
+-- `alone` is its value where none of its values follows.
 -- Values are checked by the schema, so that `--spp -3` and `spp = -3` in a scene get the same answer.
 
 local argparse = require "argparse"
@@ -96,7 +97,7 @@ cli.commands = {
     name = "merge", arguments = { "PART..." },
     summary = "Joins part files (crops, sample ranges) into the picture that one render would have given.",
     options = joined({
-      render_option "output",
+      render_option "output", render_option "denoise", render_option "threads",
       {
         "allow_overlap", type = "boolean", doc = "Keeps one where two parts have the same samples.",
         cli = { flag = "--allow-overlap" },
@@ -174,11 +175,17 @@ local function parser_of(command, with_arguments)
   return parser
 end
 
+--- The value of an option that may stand alone, as `following` is one or not; and is it?
+local function value_or_alone(f, following)
+  if following and schema.text(f, following, f.cli.flag) ~= nil then return following, true end
+  return f.cli.alone, false
+end
+
 --- Glues `--opt VALUE` to `--opt=VALUE` and `-o VALUE` to `-oVALUE`, so that a value may begin with a dash.
 local function glue(command, args)
   local takes_value = {}
   for _, f in ipairs(command.options) do
-    if f.cli.metavar then takes_value[f.cli.flag] = true end
+    if f.cli.metavar then takes_value[f.cli.flag] = f end
   end
   local out, i = {}, 1
   while i <= #args do
@@ -187,7 +194,12 @@ local function glue(command, args)
       table.move(args, i, #args, #out + 1, out)
       break
     end
-    if takes_value[a] and args[i + 1] and args[i + 1] ~= "" then
+    local f = takes_value[a]
+    if f and f.cli.alone then
+      local value, given = value_or_alone(f, args[i + 1])
+      out[#out + 1] = a .. "=" .. value
+      i = given and i + 1 or i
+    elseif f and args[i + 1] and args[i + 1] ~= "" then
       out[#out + 1] = a .. (a:sub(1, 2) == "--" and "=" or "") .. args[i + 1]
       i = i + 1
     else

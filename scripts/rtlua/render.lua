@@ -4,6 +4,7 @@
 local aovs = require "rtlua.aovs"
 local caller = require "rtlua.core.caller"
 local context = require "rtlua.context"
+local denoise = require "rtlua.denoise"
 local errors = require "rtlua.errors"
 local image = require "rtlua.image"
 local options = require "rtlua.render_options"
@@ -93,8 +94,8 @@ function render.start_core(core, settings, before)
     width = settings.size[1], height = settings.size[2], crop = settings.crop,
     sample_begin = settings.samples[1], sample_end = settings.samples[2], before = before,
     threads = settings.threads, seed = settings.seed, max_depth = settings.max_depth, filter = settings.filter,
-    clamp_indirect = settings.clamp_indirect, transparent = settings.transparent, aov = settings.aov,
-    noise = settings.noise,
+    clamp_indirect = settings.clamp_indirect, transparent = settings.transparent,
+    aov = denoise.kept(settings), noise = settings.noise,
   }
 end
 
@@ -125,7 +126,7 @@ end
 
 -- ---- Jobs
 
-local CORE, AOVS = {}, {} -- private keys: the core's job, and the names of the AOVs that it keeps
+local CORE, SETTINGS = {}, {} -- private keys: the core's job, and its settings
 local methods = {}
 local meta = { __name = "rtlua.job", __metatable = "rtlua.job" }
 
@@ -144,7 +145,7 @@ local function method(name, record, run)
   record.call = caller.constructor(function(where, self, ...)
     local fail = errors.failing("job:" .. name, where)
     if type(self) ~= "table" or getmetatable(self) ~= "rtlua.job" then fail("expected a job before the colon") end
-    return run(rawget(self, CORE), fail, rawget(self, AOVS), ...)
+    return run(rawget(self, CORE), fail, rawget(self, SETTINGS), ...)
   end)
   methods[name] = record
 end
@@ -163,13 +164,18 @@ method("progress", { params = {}, returns = "rtlua.Progress", doc = "How far it 
 
 method("stop", { params = {}, doc = "Asks the job to stop; what is in the film stays." }, function(job) job:stop() end)
 
---- The picture of a core job, with the layers that its film keeps.
-local function picture_of(job, fail, names)
+--- The picture of a core job, denoised where the settings say so, with its layers.
+local function picture_of(job, fail, settings)
   local picture, message, code = job:image()
   if not picture then fail(message, code) end
   local layers
-  layers, message, code = aovs.layers(job, names)
+  layers, message, code = aovs.layers(job, settings.aov)
   if not layers then fail(message, code) end
+  if denoise.is_on(settings) then
+    local clean, noisy, number = denoise.run(job, picture, settings, settings.threads)
+    if not clean then fail(noisy, number) end
+    picture, layers[#layers + 1] = clean, noisy
+  end
   return image.wrap(picture, layers)
 end
 
@@ -184,7 +190,7 @@ render.methods = methods
 function render.start(core, settings, fail)
   local job, message, code = render.start_core(core, settings)
   if not job then fail(message, code) end
-  return setmetatable({ [CORE] = job, [AOVS] = settings.aov }, meta)
+  return setmetatable({ [CORE] = job, [SETTINGS] = settings }, meta)
 end
 
 --- Renders to the end (or the time limit) and returns the image.
@@ -196,7 +202,7 @@ function render.run(core, settings, fail)
   local reason = render.wait(job, deadline, settings.on_progress)
   if settings.on_progress then settings.on_progress(render.progress(job)) end
   if reason and reason ~= "time" then fail("stopped by SIG" .. reason, 128 + (signal.number() or 2)) end
-  return picture_of(job, fail, settings.aov)
+  return picture_of(job, fail, settings)
 end
 
 return render

@@ -198,6 +198,14 @@ local options = {
       cli = { flag = "--noise", metavar = "T" },
     },
     {
+      "denoise", type = "enum", values = { "off", "builtin", "oidn" }, default = "off",
+      doc = "Takes the noise away in the end (docs/denoising.md): builtin, exact; or oidn, Intel's Open Image Denoise.",
+      cli = {
+        flag = "--denoise", metavar = "[NAME]", alone = "builtin",
+        doc = "Takes the noise away in the end: builtin where no name is given, or oidn, Intel's Open Image Denoise.",
+      },
+    },
+    {
       "time_limit", type = "duration",
       doc = 'Stops after this time with what is there: seconds, "90s", "2m", "1h". The command counts from its start.',
       cli = { flag = "--time-limit", metavar = "DUR" },

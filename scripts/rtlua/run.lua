@@ -7,6 +7,7 @@ local aovs = require "rtlua.aovs"
 local cli = require "rtlua.cli"
 local core_film = require "rtlua.core.film"
 local core_image = require "rtlua.core.image"
+local denoise = require "rtlua.denoise"
 local errors = require "rtlua.errors"
 local loader = require "rtlua.loader"
 local output = require "rtlua.output"
@@ -93,16 +94,30 @@ function run.check_checkpoint(file)
   if not ok then errors.raise(code, message) end
 end
 
+--- Raises why settings.denoise cannot be done here.
+function run.check_denoiser(settings)
+  local ok, message, code = denoise.check(settings)
+  if not ok then errors.raise(code, message) end
+end
+
+function run.has_picture(files)
+  for _, file in ipairs(files) do
+    if not run.is_part(file) then return true end
+  end
+  return false
+end
+
 --- Writes every output, and raises the first failure after having tried them all. source: what has the film, by
 --- source:save(path) and source:image(aov), and picture, its image, which may be nil where all are part files. names:
---- of AOVs.
-function run.write_outputs(files, source, picture, names, settings, text, show)
+--- of AOVs. noisy: the layer of what was denoised, or nil.
+function run.write_outputs(files, source, picture, names, settings, text, show, noisy)
   local encode = render_options.encode(settings, text)
   local layers, failure
   if picture then
     local message, code
     layers, message, code = aovs.layers(source, names)
     if not layers then errors.raise(code, message) end
+    layers[#layers + 1] = noisy
   end
   for _, file in ipairs(files) do
     local ok, message, code
@@ -188,6 +203,7 @@ function run.render(loaded, path, options, started)
   local files = settings.output or { default_output(path) }
   run.check_outputs(files)
   if settings.checkpoint then run.check_checkpoint(settings.checkpoint) end
+  run.check_denoiser(settings)
   local before <close> = open_checkpoint(settings)
   local piped = false
   for _, file in ipairs(files) do piped = piped or file == "-" end
@@ -228,13 +244,25 @@ function run.render(loaded, path, options, started)
     local ok, problem, number = job:save(settings.checkpoint)
     if not ok then failure = errors.new(number, problem) end
   end
+  -- A picture that cannot be denoised is written as it is; so is one whose user wants the command to end.
+  local clean, noisy, number
+  local denoises = denoise.is_on(settings) and run.has_picture(files)
+  if denoises and (not reason or reason == "time") then
+    clean, noisy, number = denoise.run(job, picture, settings, settings.threads)
+    if not clean and number == denoise.STOPPED then
+      reason = signal.pending()
+    elseif not clean then
+      failure = failure or errors.new(number, noisy)
+    end
+  end
   local text = run.png_text(core:hash(), spp_text(settings, last, area), settings.seed)
-  run.write_outputs(files, job, picture, settings.aov, settings, text, show)
+  run.write_outputs(files, job, clean or picture, settings.aov, settings, text, show, clean and noisy)
   if failure then error(failure, 0) end
   local interrupted = reason and reason ~= "time"
   local note = ""
-  if reason == "time" then note = ", stopped by its time limit" end
-  if interrupted then note = ", stopped by SIG" .. reason end
+  if clean then note = ", denoised" elseif denoises then note = ", not denoised" end
+  if reason == "time" then note = note .. ", stopped by its time limit" end
+  if interrupted then note = note .. ", stopped by SIG" .. reason end
   local names = table.concat(files, ", "):gsub("^%-$", "standard output")
   show:say(("%s: %dx%d, %.4g spp in %s%s"):format(
     names, crop[3] - crop[1], crop[4] - crop[2], last.samples / area, progress.duration(last.seconds), note))
