@@ -140,20 +140,11 @@ static int l_peak_memory(lua_State *L) {
 }
 
 RTL_OPEN luaopen_rtlua_system(lua_State *L) {
-  static const luaL_Reg functions[] = {{"threads", l_threads},
-                                       {"isatty", l_isatty},
-                                       {"columns", l_columns},
-                                       {"now", l_now},
-                                       {"time", l_time},
-                                       {"sleep", l_sleep},
-                                       {"realpath", l_realpath},
-                                       {"exists", l_exists},
-                                       {"features", l_features},
-                                       {"isa", l_isa},
-                                       {"version", l_version},
-                                       {"peak_memory", l_peak_memory},
-                                       {"failed", l_failed},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"threads", l_threads},   {"isatty", l_isatty}, {"columns", l_columns},   {"now", l_now},
+      {"time", l_time},         {"sleep", l_sleep},   {"realpath", l_realpath}, {"exists", l_exists},
+      {"features", l_features}, {"isa", l_isa},       {"version", l_version},   {"peak_memory", l_peak_memory},
+      {"failed", l_failed},     {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
