@@ -205,6 +205,7 @@ static int l_denoise(lua_State *L) {
   rt_denoise_input in = {
       .colour = input_image(L, "colour"),
       .error = input_image(L, "error"),
+      .variance = input_image(L, "variance"),
       .albedo = input_image(L, "albedo"),
       .albedo_error = input_image(L, "albedo_error"),
       .normal = input_image(L, "normal"),

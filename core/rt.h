@@ -470,11 +470,11 @@ rt_status rt_film_aov(const rt_film *film, rt_aov aov, rt_image **out, rt_error 
 
 /* What is denoised: a film's picture and AOVs, of one size. */
 typedef struct {
-  const rt_image *colour, *error; /* RGB or RGBA; RT_AOV_ERROR */
+  const rt_image *colour, *error, *variance; /* RGB or RGBA; RT_AOV_ERROR and RT_AOV_VARIANCE */
   const rt_image *albedo, *albedo_error, *normal, *normal_error, *depth, *depth_error;
 } rt_denoise_input;
 /* The picture without its noise; alpha stays. Exact: the same bytes for any number of threads. `stop` (may be NULL) is
- * asked now and then, on any thread: true makes it RT_TRY_AGAIN. RT_BAD_DATA for what is not finite (but for depths), or
+ * asked now and then, on any thread: true makes it RT_TRY_AGAIN. RT_BAD_DATA for what is not finite (depths may be), or
  * above 2^40. */
 rt_status rt_denoise(rt_image **out, const rt_denoise_input *in, int threads, bool (*stop)(void *context),
                      void *context, rt_error *err);

@@ -9,7 +9,7 @@ local run = require "spec.support.run"
 
 local ALL = {
   "albedo", "normal", "depth", "position", "uv", "emission", "direct", "indirect", "variance", "samples", "shape",
-  "material",
+  "material", "error", "albedo_error", "normal_error", "depth_error",
 }
 
 -- What a scene shows to a camera that looks along -z from 5 before the origin and sees 4 by 4.
@@ -154,6 +154,38 @@ describe("an AOV", function()
     near({ 0 }, image:aov("variance"):pixel(0, 0), 1e-7)
   end)
 
+  -- Means a and b of halves of n and m samples: (a - b) sqrt(n m) / (n + m). Halves are 0 to 7 and 16 to 23, and 8 to 15.
+  it("of errors is the difference of two halves", function()
+    local edge = rt.quad {
+      { -2, -2, 1 }, { 0.3, -2, 1 }, { 0.4, 2, 0 }, { -2, 2, 1 }, material = rt.light { color = { 2, 1, 4 }, radiance = 1 },
+    }
+    local scene = rt.scene {
+      camera = rt.camera { type = "orthographic", height = 4, from = { 0, 0, 5 }, to = { 0, 0, 0 } }, edge,
+    }
+    local function part(first, last, aov)
+      return scene:render { size = { 8, 8 }, samples = { first, last }, filter = "gaussian", aov = aov }
+    end
+    local bases = { error = false, albedo_error = "albedo", normal_error = "normal", depth_error = "depth" }
+    local names = { "albedo", "normal", "depth", "error", "albedo_error", "normal_error", "depth_error" }
+    local whole = part(0, 24, names)
+    local one, two, three = part(0, 8, names), part(8, 16, names), part(16, 24, names)
+    for name, base in pairs(bases) do
+      -- On the edge, but for depths, whose halves are of what met something: inside, where all do.
+      local x = name == "depth_error" and 2 or 4
+      local function mean(image, c) return (base and image:aov(base) or image):pixel(x, 4)[c] end
+      for c, got in ipairs(whole:aov(name):pixel(x, 4)) do
+        local a, b, n, m = (mean(one, c) + mean(three, c)) / 2, mean(two, c), 16, 8
+        near({ (a - b) * math.sqrt(n * m) / (n + m) }, { got }, 1e-5)
+      end
+    end
+    assert.is_true(whole:aov("depth_error"):pixel(2, 4)[1] ~= 0)
+    assert.is_true(whole:aov("error"):pixel(4, 4)[1] ~= 0)
+    near({ 0, 0, 0 }, whole:aov("error"):pixel(2, 4), 1e-6)
+    local few = part(0, 8, { "error", "albedo_error", "albedo", "variance" })
+    near({ math.sqrt(few:aov("variance"):pixel(4, 4)[1]) }, { few:aov("error"):pixel(4, 4)[2] }, 1e-6)
+    near({ 0, 0, 0 }, few:aov("albedo_error"):pixel(4, 4), 0)
+  end)
+
   it("that was not rendered, or does not exist, is an error that names those there are", function()
     local image = render({ aov = "depth" }, wall())
     assert.has_error(function() image:aov "normal" end)
@@ -237,6 +269,7 @@ describe("a film", function()
     end
     assert.equal(64 + 48 + 48 + 16, bytes("albedo,normal,depth", "--spp", "1"))
     assert.equal(64 + 48 + 48 + 16, bytes("albedo,normal,depth", "--spp", "20"))
+    assert.equal(64 + 64 + 16, bytes("error", "--spp", "1"))
     assert.equal(64 + 32 + 12 + 16, bytes("uv,shape,samples", "--spp", "1", "--noise", "0.5"))
   end)
 end)

@@ -1,13 +1,13 @@
 /* The denoiser: each pixel becomes the value, at its place, of a plane over x and y that is fitted to the noisy pixels
  * around it by weighted least squares.
  *
- * A neighbour's weight is non-local means' (Buades, Coll & Morel 2005): how far the patches around the two pixels differ
- * by more than their noise explains, in the form of Rousselle, Knaus & Zwicker 2012, "Adaptive Rendering with Non-Local
+ * A neighbour's weight is that of non-local means (Buades, Coll & Morel 2005): the patches around the two pixels differ
+ * by so much more than their noise explains, in the form of Rousselle, Knaus & Zwicker 2012, "Adaptive Rendering with Non-Local
  * Means Filtering"; and where albedo, normal or depth differ by more than their own noise and slope explain, that
  * difference counts if it is larger (Rousselle, Manzi & Zwicker 2013, "Robust Denoising using Feature and Color
  * Information"). Fitting instead of averaging keeps gradients (Bitterli et al. 2016, "Nonlinearly Weighted First-Order
- * Regression for Denoising Monte Carlo Renderings"; its regression on features as well lost to x and y alone here, since
- * features behind a lens or in glass are noisy themselves). The noise is the film's estimate from two halves of a
+ * Regression for Denoising Monte Carlo Renderings"; its regression on features, too, lost to x and y alone here, since features
+ * behind a lens or in glass are noisy themselves). The noise is the film's estimate from two halves of a
  * pixel's samples (RT_AOV_ERROR), which sees how much better than independent ones these are.
  *
  * What always holds: + - * / in one order for each pixel, whichever tile or thread has it; nothing has a unit but the
@@ -30,8 +30,10 @@
 #define AREA (TILE + 2 * PATCH) /* side of what a tile's patches cover */
 
 /* Measured by spec/bench/denoise.lua. A larger strength takes away more noise and more of the picture. */
-#define COLOUR_STRENGTH 0.7f
+#define COLOUR_STRENGTH 0.6f
 #define FEATURE_STRENGTH 2.0f
+/* The noise is at most so many times what the samples' variance says. */
+#define MOST_NOISE 2.0f
 /* What keeps the fitted plane level where there is little to fit it to, of the sum of weights. */
 #define RIDGE 0.1f
 /* Squares of the differences that count where a feature has neither noise nor slope. */
@@ -102,10 +104,29 @@ static float sum_around(const filter *f, const float *plane, size_t i) {
   return sum;
 }
 
-/* An estimate from two halves is as noisy as can be: the mean with its neighbours'. */
+/* An estimate from two halves is as noisy as can be: the mean with the neighbours', 3 by 3. Leaves the margin. */
 static void smooth(const filter *f, const float *plane, float *out) {
   for (int y = 0; y < f->height; y++)
     for (int x = 0; x < f->width; x++) out[at(f, x, y)] = sum_around(f, plane, at(f, x, y)) * (1.0f / 9.0f);
+}
+
+/* Smoothed errors lend the noise of something very bright to what is beside it, which would then take all for its like:
+ * the pixel's own samples say how much there can be. They say it of the luminance; a colour may be noisier by as much as
+ * it is brighter. */
+static void limit_noise(const filter *f, const float *variance) {
+  for (int y = 0; y < f->height; y++) {
+    for (int x = 0; x < f->width; x++) {
+      size_t i = at(f, x, y);
+      float luminance = 0.2126f * f->colour[0][i] + 0.7152f * f->colour[1][i] + 0.0722f * f->colour[2][i];
+      for (int c = 0; c < 3; c++) {
+        float excess = luminance > 0.0f ? f->colour[c][i] / luminance : 1.0f;
+        excess = excess > 1.0f ? excess * excess : 1.0f;
+        float most = MOST_NOISE * excess * *variance, *noise = &f->noise[c][i];
+        *noise = *noise < most ? *noise : most;
+      }
+      variance++;
+    }
+  }
 }
 
 /* The larger of a feature's noise, in `plane`, and how much it differs around the pixel. */
@@ -159,7 +180,11 @@ static void read_planes(filter *f, const rt_denoise_input *in, float *raw) {
     repeat_border(f, raw);
     smooth(f, raw, f->noise[c]);
     repeat_border(f, f->noise[c]);
+    smooth(f, f->noise[c], raw);
+    memcpy(f->noise[c], raw, f->size * sizeof *raw);
   }
+  limit_noise(f, rt_image_view(in->variance));
+  for (int c = 0; c < 3; c++) repeat_border(f, f->noise[c]);
   for (int i = 0; i < FEATURES; i++) {
     if (i == DEPTH) {
       read_depth(f, in->depth, in->depth_error, f->feature[i], raw);
@@ -318,10 +343,15 @@ static rt_status check(const rt_denoise_input *in, rt_error *err) {
     const char *name;
     const rt_image *image;
     int channels;
-  } images[] = {{"colour", in->colour, 3}, {"error", in->error, 3},
-                {"albedo", in->albedo, 3}, {"albedo_error", in->albedo_error, 3},
-                {"normal", in->normal, 3}, {"normal_error", in->normal_error, 3},
-                {"depth", in->depth, 1},   {"depth_error", in->depth_error, 1}};
+  } images[] = {{"colour", in->colour, 3},
+                {"error", in->error, 3},
+                {"variance", in->variance, 1},
+                {"albedo", in->albedo, 3},
+                {"albedo_error", in->albedo_error, 3},
+                {"normal", in->normal, 3},
+                {"normal_error", in->normal_error, 3},
+                {"depth", in->depth, 1},
+                {"depth_error", in->depth_error, 1}};
   int width = rt_image_width(in->colour), height = rt_image_height(in->colour);
   for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
     const rt_image *image = images[i].image;

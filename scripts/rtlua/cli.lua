@@ -1,7 +1,7 @@
 -- The command line: its commands as records, their options out of the schema, parsing (by argparse) and help.
 --
--- An option is a field record with cli = { flag, metavar, repeated, noun, doc, alone }: without a metavar it is a switch;
--- `alone` is its value where none of its values follows.
+-- An option is a field record with cli = { flag, metavar, repeated, noun, doc, alone }: without a metavar it is a
+-- switch; `alone` is its value where none of its values follows.
 -- Values are checked by the schema, so that `--spp -3` and `spp = -3` in a scene get the same answer.
 
 local argparse = require "argparse"

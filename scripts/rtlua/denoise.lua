@@ -7,7 +7,7 @@ local errors = require "rtlua.errors"
 
 local denoise = {}
 
-denoise.features = { "albedo", "normal", "depth", "error", "albedo_error", "normal_error", "depth_error" }
+denoise.features = { "albedo", "normal", "depth", "variance", "error", "albedo_error", "normal_error", "depth_error" }
 
 local is_feature = {}
 for _, name in ipairs(denoise.features) do is_feature[name] = true end
