@@ -154,10 +154,12 @@ describe("an AOV", function()
     near({ 0 }, image:aov("variance"):pixel(0, 0), 1e-7)
   end)
 
-  -- Means a and b of halves of n and m samples: (a - b) sqrt(n m) / (n + m). Halves are 0 to 7 and 16 to 23, and 8 to 15.
+  -- Means a and b of halves of n and m samples: (a - b) sqrt(n m) / (n + m). Halves are 0 to 7 and 16 to 23, and 8 to
+  -- 15.
   it("of errors is the difference of two halves", function()
     local edge = rt.quad {
-      { -2, -2, 1 }, { 0.3, -2, 1 }, { 0.4, 2, 0 }, { -2, 2, 1 }, material = rt.light { color = { 2, 1, 4 }, radiance = 1 },
+      { -2, -2, 1 }, { 0.3, -2, 1 }, { 0.4, 2, 0 }, { -2, 2, 1 },
+      material = rt.light { color = { 2, 1, 4 }, radiance = 1 },
     }
     local scene = rt.scene {
       camera = rt.camera { type = "orthographic", height = 4, from = { 0, 0, 5 }, to = { 0, 0, 0 } }, edge,

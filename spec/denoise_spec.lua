@@ -6,7 +6,7 @@ local lfs = require "lfs"
 local rt = require "rtlua"
 local run = require "spec.support.run"
 
-local SIZE = 64
+local SIZE = 48
 
 -- Numbers of a fixed sequence (Numerical Recipes' generator of 32 bits), nearly normal: sums of twelve of them less 6.
 local function gaussian()
@@ -192,7 +192,7 @@ describe("the denoiser", function()
       assert.equal(code, number)
       assert.matches(words, message)
     end
-    refused({ albedo = core.new(SIZE, SIZE - 1, 3) }, 64, "albedo is 64x63: it must be 64x64")
+    refused({ albedo = core.new(SIZE, SIZE - 1, 3) }, 64, "albedo is 48x47: it must be 48x48")
     refused({ depth = core.new(SIZE, SIZE, 3) }, 64, "depth has 3 channels")
     refused({ normal = constant(0, 0 / 0, 0) }, 65, "normal has %-?nan")
     refused({ colour = constant(1, 1, math.huge) }, 65, "colour has inf")
@@ -314,7 +314,8 @@ describe("--denoise oidn", function()
       "scenes/cornell.lua", "--spp", "1000000", "--denoise", "oidn", "-o", dir.path .. "/a.png",
     }, { env = { LD_LIBRARY_PATH = dir.path } })
     assert.equal(69, result.code)
-    assert.matches("^rtlua: denoise: libOpenImageDenoise.so.2 [^\n]* cannot be loaded: install [^\n]*\n$", result.stderr)
+    assert.matches("^rtlua: denoise: libOpenImageDenoise.so.2 [^\n]* cannot be loaded: install [^\n]*\n$",
+      result.stderr)
     assert.is_nil(lfs.attributes(dir.path .. "/a.png"))
   end)
 

@@ -86,7 +86,7 @@ void rt_aov_add(uint32_t aovs, rt_fixed *sums, const rt_film_sample *sample) {
     const float v[3] = {of.x, of.y, of.z};
     float factor = error ? sign : 1.0f;
     int n = AOVS[aov].sums - error;
-    for (int i = 0; i < n; i++) rt_fixed_add(sums++, rt_fixed_from_signed(factor * v[i]));
+    for (int i = 0; i < n && i < 3; i++) rt_fixed_add(sums++, rt_fixed_from_signed(factor * v[i]));
     if (!error) continue;
     bool counts = AOVS[aov].kept == ERROR || sample->covered;
     rt_fixed_add(sums++, rt_fixed_from_signed(counts ? sign : 0.0f));

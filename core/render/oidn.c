@@ -31,8 +31,16 @@ typedef struct {
   void (*release_filter)(image_filter *);
 } oidn;
 
-static rt_status load(oidn *api, rt_error *err) {
+static void unload(oidn *api) {
+  if (api && api->library) dlclose(api->library);
+  rt_free(api);
+}
+
+/* What is to be unloaded, if anything, comes back on failure too. */
+static rt_status load(oidn **out, rt_error *err) {
   static const char *const names[] = {"libOpenImageDenoise.so.2", "libOpenImageDenoise.so.1"};
+  oidn *api = *out = rt_alloc(1, sizeof *api, err);
+  if (!api) return RT_NO_MEMORY;
   for (size_t i = 0; i < sizeof names / sizeof *names && !api->library; i++)
     api->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
   if (!api->library)
@@ -70,7 +78,7 @@ static rt_status load(oidn *api, rt_error *err) {
 
 static void set_image(const oidn *api, image_filter *f, const char *name, const rt_image *image, const void *pixels) {
   size_t width = (size_t)rt_image_width(image), pixel = (size_t)rt_image_channels(image) * sizeof(float);
-  api->set_image(f, name, (void *)(size_t)pixels, FORMAT_FLOAT3, width, (size_t)rt_image_height(image), 0, pixel,
+  api->set_image(f, name, (void *)pixels, FORMAT_FLOAT3, width, (size_t)rt_image_height(image), 0, pixel,
                  width * pixel);
 }
 
@@ -101,29 +109,28 @@ static rt_status execute(const oidn *api, device *d, rt_image *out, const rt_den
 }
 
 rt_status rt_find_oidn(rt_error *err) {
-  oidn api = {.library = NULL};
+  oidn *api = NULL;
   rt_status status = load(&api, err);
-  if (api.library) dlclose(api.library);
+  unload(api);
   return status;
 }
 
 rt_status rt_denoise_oidn(rt_image **out, const rt_denoise_input *in, int threads, rt_error *err) {
-  oidn api = {.library = NULL};
+  oidn *api = NULL;
   rt_image *image = NULL;
   rt_status status = load(&api, err);
   if (status == RT_OK) status = rt_image_copy(&image, in->colour, err);
   if (status == RT_OK) {
-    device *d = api.new_device(DEVICE_CPU);
+    device *d = api->new_device(DEVICE_CPU);
     if (d) {
-      status = execute(&api, d, image, in, threads, err);
-      api.release_device(d);
+      status = execute(api, d, image, in, threads, err);
+      api->release_device(d);
     } else {
       status = rt_fail(err, RT_UNAVAILABLE,
-                       "denoise: Open Image Denoise does not run on this processor: use --denoise "
-                       "builtin");
+                       "denoise: Open Image Denoise does not run on this processor: use --denoise builtin");
     }
   }
-  if (api.library) dlclose(api.library);
+  unload(api);
   if (status == RT_OK)
     *out = image;
   else

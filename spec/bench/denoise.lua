@@ -1,5 +1,5 @@
--- What --denoise does for FLIP, as a Markdown table: lua5.4 spec/bench/denoise.lua [FOLDER]. Four scenes of 32 samples a
--- pixel, before and after, against a reference of another seed: a crop of each, so that the reference is affordable.
+-- What --denoise does for FLIP, as a Markdown table: lua5.4 spec/bench/denoise.lua [FOLDER]. Four scenes of 32 samples
+-- a pixel, before and after, against a reference of another seed: a crop of each, so that the reference is affordable.
 -- With a folder the pictures go there: noisy, clean and reference as PNG. RTLUA_BENCH_SPP is the reference's (4096).
 package.path = "scripts/?.lua;scripts/?/init.lua;" .. package.path
 package.cpath = "./?.so;" .. package.cpath
