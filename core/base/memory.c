@@ -19,10 +19,10 @@
  * before the pages are touched; that they are refused is no error. */
 static void prefer_huge_pages(char *block, size_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  const uintptr_t page = 1u << 21;
+  const size_t page = (size_t)1 << 21;
   if (bytes < 2 * page) return;
-  uintptr_t begin = ((uintptr_t)block + page - 1) / page * page, end = ((uintptr_t)block + bytes) / page * page;
-  (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+  size_t before = (page - (uintptr_t)block % page) % page;
+  (void)madvise(block + before, (bytes - before) / page * page, MADV_HUGEPAGE);
 #else
   (void)block;
   (void)bytes;

@@ -1,6 +1,6 @@
 -- What --noise gives: the error of each pixel's luminance, relative and as root mean square over the pixels that took
--- more than the least number of samples, against a reference of another seed with sixteen times their samples (a quarter
--- of the noise); and how many samples it took, beside those that the same number for each pixel needs for that error.
+-- more than the least number of samples, against a reference of another seed with sixteen times their samples (for a
+-- quarter of the noise); and how many samples it took, beside those that the same number for each pixel needs for that.
 --
 --     lua5.4 spec/bench/noise.lua [NOISE [SIZE]]          -- 0.02, 24x18: minutes; the reference is most of it
 
