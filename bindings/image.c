@@ -187,7 +187,10 @@ static int l_save_layers(lua_State *L) {
 /* ---- Denoising ---- */
 
 /* Asked on the core's threads: both are flags. */
-static bool wants_end(void *context) { return rtl_guard_wants_end() || rtl_signal_pending() != *(const int *)context; }
+static bool wants_end(void *context) {
+  (void)context;
+  return rtl_guard_wants_end() || rtl_signal_pending();
+}
 
 static const rt_image *input_image(lua_State *L, const char *name) {
   const rtl_image *u = rtl_push_userdata(L, 1, name, RTL_IMAGE);
@@ -213,11 +216,10 @@ static int l_denoise(lua_State *L) {
       .depth = input_image(L, "depth"),
       .depth_error = input_image(L, "depth_error"),
   };
-  int signal_before = rtl_signal_pending();
   rt_error err;
   rtl_image *u = rtl_new_image(L);
   rt_status status = oidn ? rt_denoise_oidn(&u->image, &in, (int)threads, &err)
-                          : rt_denoise(&u->image, &in, (int)threads, wants_end, &signal_before, &err);
+                          : rt_denoise(&u->image, &in, (int)threads, wants_end, NULL, &err);
   return rtl_result(L, status, &err, 1);
 }
 
