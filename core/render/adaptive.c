@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#define SPREAD 0.8 /* c: chosen by spec/bench/noise.lua on cornell and showcase */
+#define SPREAD 1.2 /* c: chosen by spec/bench/noise.lua */
 
 bool rt_adaptive_is_clean(const rt_film_cells *cells, size_t i, float noise) {
   const rt_film_pixel *pixel = &cells->pixels[i];
