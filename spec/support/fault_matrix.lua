@@ -151,8 +151,9 @@ function matrix.try(case)
   self.rent()
   local alive, pids = kill(double)
   if not alive then return "the call did not come" end
-  -- Before there is anything to watch there is no watcher.
-  if #(pids or {}) == 0 and (case.victim ~= "watcher" or case.alive) then return "there was nobody to kill" end
+  -- Before there is anything to watch there is no watcher, and after the last reply there may be nobody.
+  local may_be_alone = not case.alive and (case.victim == "watcher" or case.when == "replied")
+  if #(pids or {}) == 0 and not may_be_alone then return "there was nobody to kill" end
   if case.alive and alive == 0 then return "no machine was alive at the kill: the case shows nothing" end
   finish(self, case)
   local gone = loop.until_true(GONE_WITHIN, 0.05, function() return #left(double) == 0 end)
