@@ -202,11 +202,10 @@ describe("a detached job", function()
     local job <close> = start(transport, ("echo here; while [ ! -e '%s/go' ]; do sleep 0.05; done; echo there"):format(
       dir.path))
     local other <close> = jobs.attach(transport, { folder = job.folder })
-    local lines, on_log = collect()
-    local result, message, code = other:follow { on_log = on_log, follow = false }
+    local result, message, code = other:follow { follow = false }
     assert.same({ nil, "still running", 75 }, { result, message, code })
     dir:write("go", "")
-    lines, on_log = collect()
+    local lines, on_log = collect()
     assert.equal(0, other:follow({ on_log = on_log }).code)
     assert.same({ "here", "there" }, lines.stdout)
     assert.is_nil(jobs.attach(transport, {}))
