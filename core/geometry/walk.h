@@ -9,7 +9,7 @@
  * rejected too: with the weights W of one sign, t has the sign of T = sum W z over that of dz sum W. In float, an edge
  * function is off by 2u of the sum of its products' magnitudes, T by 5.2u Q Z (Q: that sum over all three; Z: the largest
  * |z|), and by 2^-146 (1 + Z) where something underflows; (8u Q + 2^-120) Z + 2^-100 is above both. What is left goes to
- * the exact test. It is not asked for tnear < 0.
+ * the exact test, and what is behind would fail it, since tnear is at least 0.
  *
  * Boxes. Let u = 2^-24, D = max|o| + max|bounds| in a group's space. An accepted hit's point o + t d is off its
  * primitive by
@@ -17,8 +17,8 @@
  * The box test takes near = (lo - (o + E)) rd, rd = 1/d: the sum rounds by u(|o| + E), the difference, rd and the
  * product by 3u(D + E) in lengths, so that near <= t <= far where the point is off the box by at most E - 4u(D + E).
  * |d| is taken to be at least 2^-40 max|d|, so that 0 * inf never happens, which moves the point by 2^-39 D. E = 32uD
- * is more than twice the need of 12uD. To it comes 2^-94 max|d|, more than enough for a t below the normal floats. A product that
- * overflows does so to the right side: t is finite.
+ * is more than twice the need of 12uD. To it comes 2^-94 max|d|, more than enough for a t below the normal floats. A
+ * product that overflows does so to the right side: t is finite.
  *
  * Instances. A ray enters a child's space by M, the inverse of the map A (with translation b), rounded once: o' and
  * d' are off by u an axis. In Euclidean norms, a hit below at t, off by H' = e |o'| + s there, is off in the parent by
