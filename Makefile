@@ -165,7 +165,7 @@ lint-c:
 	printf '%s\n' $(CORE) $(BINDINGS) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_FLAGS)' clang-tidy
 lint-lua:
 	$(LUACHECK) --quiet rtlua .busted .luacheckrc *.rockspec scripts scenes spec
-lint-docs:
+lint-docs: all
 	$(LUA) scripts/docs.lua --check
 
 format:
@@ -174,7 +174,7 @@ format:
 print-exact:
 	@echo "$(EXACT)"
 
-docs:
+docs: all
 	$(LUA) scripts/docs.lua
 
 # Every case of spec/faults_spec.lua, of which `make test` runs a sample.
