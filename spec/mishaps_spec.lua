@@ -208,8 +208,7 @@ local function mishaps_of(driver)
       code = code, made = 0,
     })
     add(("SIG%s while it is asked for"):format(name), {
-      faults = { creating { what = "slow", seconds = 300 } }, at = { kind = kinds.create, nth = 1 + kinds.dry },
-      does = name, code = code,
+      faults = { creating { what = "slow", seconds = 300 } }, at = "created", does = name, code = code,
     })
     add(("SIG%s while it boots"):format(name), {
       faults = { creating { what = "never-boots" } }, options = LONGER,

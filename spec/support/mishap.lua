@@ -7,8 +7,9 @@
 --                 texts of Lua, more fields of cloud.provision and what it does with `machine`; arg[4] is its folder
 --     faults      of the double (spec/support/cloud/faults.lua), each of which has to have happened; options, for
 --                 cloud.start
---     at, does    when standard error has the line `at` (a pattern), or at = { kind, nth }, a call of the double: does
---                 is called with the stage, or a signal's name, which goes to the script alone
+--     at, does    when standard error has the line `at` (a pattern), when at = { kind, nth } is asked of the double, or
+--                 (at = "created") when a machine is made: does is called with the stage, or a signal's name, which
+--                 goes to the script alone
 --     before      called with the stage, before it begins; prefix, words that the command is run by
 --     code (0), says   the exit code (or "KILL"), and a pattern of what standard error has
 --     made (1)    machines that came into being; most (1), at one time
@@ -103,6 +104,12 @@ local function words_of(case, self)
 end
 
 local function has_come(case, self)
+  if case.at == "created" then
+    for _, event in ipairs(self:events()) do
+      if event.event == "created" and ledger.is_machine(event.kind) then return true end
+    end
+    return false
+  end
   if type(case.at) == "string" then return ("\n" .. self.text):find("\n" .. case.at) end
   local count = 0
   for _, event in ipairs(self:events()) do
