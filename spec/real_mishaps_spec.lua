@@ -157,7 +157,8 @@ local function cases()
   local function stopped(at, stage, signal, code, fields)
     fields.at, fields.does, fields.code = at, signal, code
     -- An upload is over in a moment: the signal may come behind it.
-    fields.says = stage ~= "destroy" and stage ~= "upload" and ("interrupted in stage %s: "):format(stage:gsub("%-", "%%-")) or nil
+    local told = stage ~= "destroy" and stage ~= "upload"
+    fields.says = told and ("interrupted in stage %s: "):format(stage:gsub("%-", "%%-")) or nil
     list[#list + 1] = rendering(("SIG%s in stage %s"):format(signal, stage), fields)
   end
   for signal, code in pairs { HUP = 129, INT = 130, TERM = 143 } do
