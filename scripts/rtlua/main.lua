@@ -100,6 +100,8 @@ function main.main(args)
     if main.traceback and result.traceback then output.say(result.traceback) end
   end
   local code = ok and result or result.code
+  -- One that came at the very end, when __close handlers put it off, was not seen by anybody.
+  if code == 0 and signal.number() then code = 128 + signal.number() end
   local said = ok and code == errors.REMAINS or result == errors.left
   if errors.left and not said then
     output.say("rtlua: " .. errors.left.message)
