@@ -157,8 +157,8 @@ local function cases()
   local function stopped(at, stage, signal, code, fields)
     fields.at, fields.does, fields.code = at, signal, code
     -- An upload is over in a moment: the signal may come behind it.
-    local told = stage ~= "destroy" and stage ~= "upload"
-    fields.says = told and ("interrupted in stage %s: "):format(stage:gsub("%-", "%%-")) or nil
+    local seen = stage == "upload" and "%l+" or stage:gsub("%-", "%%-")
+    fields.says = stage ~= "destroy" and ("interrupted in stage %s: "):format(seen) or nil
     list[#list + 1] = rendering(("SIG%s in stage %s"):format(signal, stage), fields)
   end
   for signal, code in pairs { HUP = 129, INT = 130, TERM = 143 } do

@@ -15,6 +15,7 @@
 local budget = require "rtlua.machine.budget"
 local errors = require "rtlua.errors"
 local loop = require "rtlua.loop"
+local signal = require "rtlua.signal"
 local system = require "rtlua.system"
 local watcher = require "rtlua.machine.watcher"
 
@@ -367,7 +368,9 @@ local function attach(self, problem, failure)
 end
 
 local function destroy_after(self, problem, answered)
-  if type(problem) == "table" and (problem.code or 0) > 128 and self.doing then
+  -- What the signal ended first may have failed in words of its own.
+  local interrupted = signal.pending() or type(problem) == "table" and (problem.code or 0) > 128
+  if interrupted and self.doing then
     self.on_line(("interrupted in stage %s: %s is destroyed"):format(self.doing, self.lease.name))
   end
   local fine, failure = pcall(self.destroy, self, answered)
