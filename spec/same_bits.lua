@@ -28,7 +28,7 @@ local parser = argparse("same_bits.lua", "Hashes of the same pictures, made in m
 parser:option("--size", "Width and height.", "64x48")
 parser:option("--spp", "Samples per pixel.", "64")
 parser:option("--threads", "Numbers of threads.", "1,2,7,64"):convert(words_of)
-parser:option("--isa", "Kernels.", "sse2,avx2,avx512"):convert(words_of)
+parser:option("--isa", "Kernels.", "sse2,avx2,avx512,neon"):convert(words_of)
 parser:option("--seed", "Of the moments of the kills.", tostring(os.time()))
 parser:argument("builds", "NAME=WORDS"):args "+"
 local wanted = parser:parse()
