@@ -27,14 +27,7 @@ local function answer(text, options)
   return result
 end
 
-local function assert_line(result, code, pattern)
-  assert.equal(code, result.code, result.stderr)
-  assert.equal("", result.stdout)
-  local _, lines = result.stderr:gsub("\n", "")
-  assert.equal(1, lines, result.stderr)
-  assert.truthy(result.stderr:find "^rtlua: ", result.stderr)
-  assert.truthy(result.stderr:find(pattern), result.stderr)
-end
+local assert_line = run.assert_line
 
 describe("a wrong scene", function()
   local cases = {

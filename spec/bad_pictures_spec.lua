@@ -31,12 +31,7 @@ local function answer(format, bytes, arguments)
   return result
 end
 
-local function assert_line(result, code, pattern)
-  assert.equal(code, result.code, result.stderr)
-  assert.equal("", result.stdout)
-  assert.truthy(result.stderr:find "^rtlua: [^\n]+\n$", result.stderr)
-  assert.truthy(result.stderr:find(pattern), result.stderr)
-end
+local assert_line = run.assert_line
 
 describe("a picture", function()
   for _, format in ipairs(FORMATS) do

@@ -5,6 +5,7 @@
 -- ready = true, has printed something: on a busy machine no fixed time from the start would do. A process that has not
 -- ended after five minutes is killed.
 
+local assert = require "luassert"
 local folder = require "spec.support.folder"
 local lfs = require "lfs"
 
@@ -68,5 +69,13 @@ end
 
 --- Runs ./rtlua with a list of arguments.
 function run.rtlua(arguments, options) return run.program(ROOT .. "/rtlua", arguments, options) end
+
+--- What the command says to what is wrong: this code, one line that has the pattern, and nothing on standard output.
+function run.assert_line(result, code, pattern)
+  assert.equal(code, result.code, result.stderr)
+  assert.equal("", result.stdout)
+  assert.truthy(result.stderr:find "^rtlua: [^\n]+\n$", result.stderr)
+  assert.truthy(result.stderr:find(pattern), result.stderr)
+end
 
 return run
