@@ -1,10 +1,12 @@
 /* rtlua.core.files: private files that are written whole, and SHA-256, for scripts/rtlua/files.lua. */
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/sha256.h"
 #include "bind.h"
+#include "guard.h"
 
 /* write(path, text): true. Mode 0600; on the disk when it returns. */
 static int l_write(lua_State *L) {
@@ -25,13 +27,17 @@ static int l_write(lua_State *L) {
   return rtl_result(L, status, &err, 1);
 }
 
-/* sha256(path) */
+static bool is_interrupted(void *wait) { return rtl_wait_interrupted(wait); }
+
+/* sha256(path). Where a signal comes meanwhile nil, message, 128 + its number. */
 static int l_sha256(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   if (rtl_refuse_reading(L, path)) return 3;
   char hex[65] = "";
   rt_error err;
-  rt_status status = rt_file_sha256(hex, path, &err);
+  rtl_wait wait = rtl_wait_begin(INFINITY);
+  rt_status status = rt_file_sha256(hex, path, is_interrupted, &wait, &err);
+  if (status == RT_TRY_AGAIN) return rtl_wait_failure(L, &wait, err.message);
   lua_pushstring(L, hex);
   return rtl_result(L, status, &err, 1);
 }

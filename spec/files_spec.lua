@@ -3,6 +3,7 @@
 local files = require "rtlua.files"
 local folder = require "spec.support.folder"
 local lfs = require "lfs"
+local run = require "spec.support.run"
 
 local function mode(path) return lfs.attributes(path, "permissions") end
 
@@ -28,6 +29,21 @@ describe("files of our own", function()
     files.write(dir.path .. "/a", ("a"):rep(1000000))
     assert.equal(million, files.sha256(dir.path .. "/a"))
     assert.equal(66, select(3, files.sha256(dir.path)))
+  end)
+
+  it("are hashed until a signal comes, which closes what the script holds", function()
+    local dir <close> = folder.new()
+    local script = dir:write("hash.lua", [[
+      local file = io.open(arg[1], "wb")
+      file:seek("set", 1 << 36) -- takes minutes, and no room
+      file:write("x"):close()
+      local held <close> = setmetatable({}, { __close = function() print "closed" end })
+      print "hashing"
+      io.stdout:flush()
+      require("rtlua.files").sha256(arg[1])]])
+    local result = run.rtlua({ script, dir.path .. "/huge" }, { signal = "INT", ready = true, after = 0.5 })
+    assert.equal(130, result.code)
+    assert.equal("hashing\nclosed\n", result.stdout)
   end)
 
   it("in base64 are RFC 4648's", function()

@@ -287,17 +287,22 @@ rt_status rt_file_open(FILE **out, const char *path, rt_error *err) {
   return cant_read(err, path, reason);
 }
 
-rt_status rt_file_sha256(char hex[65], const char *path, rt_error *err) {
-  unsigned char block[1 << 15];
+rt_status rt_file_sha256(char hex[65], const char *path, bool (*stop)(void *context), void *context, rt_error *err) {
+  unsigned char block[1 << 18];
+  bool stopped = false;
   rt_sha256 sha;
   rt_sha256_init(&sha);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return cant_read(err, path, errno);
   ssize_t got;
-  while ((got = read(fd, block, sizeof block)) > 0 || (got < 0 && errno == EINTR))
+  while ((got = read(fd, block, sizeof block)) > 0 || (got < 0 && errno == EINTR)) {
     if (got > 0) rt_sha256_add(&sha, block, (size_t)got);
+    stopped = stop && stop(context);
+    if (stopped) break;
+  }
   int reason = errno;
   close(fd);
+  if (stopped) return rt_fail(err, RT_TRY_AGAIN, "%s: its hash was stopped", path);
   if (got < 0) return cant_read(err, path, reason);
   rt_sha256_hex(&sha, hex);
   return RT_OK;

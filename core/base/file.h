@@ -24,7 +24,8 @@ rt_status rt_file_read(char **out, size_t *size, const char *path, size_t limit,
 /* Opens a file for reading it piece by piece; fclose it. */
 rt_status rt_file_open(FILE **out, const char *path, rt_error *err);
 
-/* SHA-256 of what is in a file of any size, as 64 hexadecimal digits. */
-rt_status rt_file_sha256(char hex[65], const char *path, rt_error *err);
+/* SHA-256 of what is in a file of any size, as 64 hexadecimal digits. `stop` (may be NULL) is asked every few
+ * milliseconds; RT_TRY_AGAIN where it gave true. */
+rt_status rt_file_sha256(char hex[65], const char *path, bool (*stop)(void *context), void *context, rt_error *err);
 
 #endif

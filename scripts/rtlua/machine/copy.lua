@@ -1,6 +1,8 @@
 -- rtlua.machine.copy: files and folders, copied on this computer. Failures are nil, message, code: 66 cannot be read,
 -- 73 cannot be written.
 
+local errors = require "rtlua.errors"
+local files = require "rtlua.files"
 local lfs = require "lfs"
 local process = require "rtlua.process"
 local system = require "rtlua.system"
@@ -58,6 +60,13 @@ function copy.tree(from, to)
     end
   end
   return true
+end
+
+--- The SHA-256 of a file here, or nil where there is none. Raises the stage where it cannot be read, or a signal comes.
+function copy.sha256(path, stage)
+  local hash, message, code = files.sha256(path)
+  if not hash and code ~= errors.NO_INPUT then errors.stage(stage, code, message, "try again") end
+  return hash
 end
 
 return copy

@@ -4,6 +4,7 @@
 -- /tmp as long as it runs, so that a second exec can end it. Files travel as archives; input comes from a file.
 -- Always holds: what is late or let go here is ended there; a copy is checked by its SHA-256 where it arrives.
 
+local copy = require "rtlua.machine.copy"
 local errors = require "rtlua.errors"
 local engine = require "rtlua.machine.engine"
 local files = require "rtlua.files"
@@ -227,7 +228,7 @@ function Transport:put(from, to)
   self.engine:put_archive(self.id, folder, tar)
   if kind == "folder" then return end
   part = folder .. "/" .. part
-  local code, said = script(self, MOVE, to, part, files.sha256(from))
+  local code, said = script(self, MOVE, to, part, copy.sha256(from, "upload"))
   if code ~= 0 then
     script(self, 'rm -f "$1"', part)
     errors.stage("upload", code == errors.TRY_AGAIN and code or errors.UNAVAILABLE,
@@ -261,7 +262,7 @@ function Transport:get(from, to)
     local name = path:match "[^/]*$"
     locally("download", { "tar", "-x", "-f", tar, "-C", dir.path, "--no-same-owner", "--", name })
     local got = dir.path .. "/" .. name
-    if files.sha256(got) == hash then
+    if copy.sha256(got, "download") == hash then
       local moved, problem = os.rename(got, to)
       if not moved then errors.stage("download", errors.CANT_WRITE, problem, "check the path") end
       return

@@ -100,7 +100,8 @@ function Transport:get(from, to)
   local removed <close> = setmetatable({}, { __close = function() os.remove(temporary) end }) -- luacheck: ignore
   local copied, message, code = copy.file(path, temporary)
   if not copied then errors.stage("download", code, message, "check the path, and the room there") end
-  if files.sha256(path) ~= files.sha256(temporary) then
+  local hash = copy.sha256(path, "download")
+  if not hash or hash ~= copy.sha256(temporary, "download") then
     errors.stage("download", errors.TRY_AGAIN, from .. ": arrived damaged, or changes all the time", "try again")
   end
   local moved, problem = os.rename(temporary, to)
@@ -108,7 +109,7 @@ function Transport:get(from, to)
 end
 
 --- The SHA-256 of a file on the machine, or nil where there is none.
-function Transport:sha256(path) return (files.sha256(inside(self, path, "download"))) end
+function Transport:sha256(path) return copy.sha256(inside(self, path, "download"), "download") end
 
 --- A fresh folder on the machine.
 function Transport:folder()
