@@ -145,6 +145,23 @@ describe("the denoiser", function()
     assert.is_true(after < NOISE, after)
   end)
 
+  -- One path of 20 that no other pixel found, as its own error says.
+  it("does not spread a firefly, while a highlight that all samples see stays", function()
+    local function truth() return 1 end
+    local M = SIZE // 2
+    local input, fly = noisy(truth), 20
+    local function brighten(error)
+      input.colour:set(M, M, { fly, fly, fly })
+      input.error:set(M, M, { error, error, error })
+      input.variance:set(M, M, { math.max(error, NOISE) ^ 2 })
+    end
+    brighten(fly)
+    local after = errors_of(clean_of(input), truth)
+    assert.is_true(after < NOISE / 7, after)
+    brighten(NOISE)
+    assert.is_true(math.abs(clean_of(input):pixel(M, M)[1] - fly) < 3 * NOISE)
+  end)
+
   it("gives the same bytes for any number of threads", function()
     local input = noisy(function(x, y) return 1 + math.floor(x / 20) * 0.1 + y / 100 end)
     local one = clean_of(input, 1)

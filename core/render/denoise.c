@@ -34,6 +34,9 @@
 #define FEATURE_STRENGTH 2.0f
 /* The noise is at most so many times what the samples' variance says. */
 #define MOST_NOISE 2.0f
+/* A firefly is so many times brighter than each of its neighbours, by no more errors of its mean. */
+#define FIREFLY_RATIO 2.0f
+#define FIREFLY_ERRORS 4.0f
 /* What keeps the fitted plane level where there is little to fit it to, of the sum of weights. */
 #define RIDGE 0.1f
 /* Squares of the differences that count where a feature has neither noise nor slope. */
@@ -110,6 +113,43 @@ static void smooth(const filter *f, const float *plane, float *out) {
     for (int x = 0; x < f->width; x++) out[at(f, x, y)] = sum_around(f, plane, at(f, x, y)) * (1.0f / 9.0f);
 }
 
+static float luminance(float *const planes[3], size_t i) {
+  return 0.2126f * planes[0][i] + 0.7152f * planes[1][i] + 0.0722f * planes[2][i];
+}
+
+/* What is brighter than all around it by one or two paths that no other pixel found would become a spot as large as the
+ * window: it is brought down to what its neighbours have. Highlights, which many samples see, stay. Scales go through
+ * `scale`, a plane, so that no pixel sees what was done to another. */
+static void dim_fireflies(const filter *f, float *scale) {
+  for (int y = 0; y < f->height; y++) {
+    for (int x = 0; x < f->width; x++) {
+      size_t i = at(f, x, y);
+      float own = luminance(f->colour, i), most = 0.0f;
+      for (int dy = -1; dy <= 1; dy++) {
+        for (int dx = -1; dx <= 1; dx++) {
+          float other = luminance(f->colour, (size_t)((ptrdiff_t)i + (ptrdiff_t)dy * (ptrdiff_t)f->stride + dx));
+          if ((dx != 0 || dy != 0) && other > most) most = other;
+        }
+      }
+      most *= FIREFLY_RATIO;
+      float error = FIREFLY_ERRORS * FIREFLY_ERRORS * luminance(f->noise, i);
+      bool is_firefly = own > most && (own - most) * (own - most) < error;
+      scale[i] = is_firefly ? most / own : 1.0f;
+    }
+  }
+  for (int c = 0; c < 3; c++) {
+    for (int y = 0; y < f->height; y++) {
+      for (int x = 0; x < f->width; x++) {
+        size_t i = at(f, x, y);
+        f->colour[c][i] *= scale[i];
+        f->noise[c][i] *= scale[i] * scale[i];
+      }
+    }
+    repeat_border(f, f->colour[c]);
+    repeat_border(f, f->noise[c]);
+  }
+}
+
 /* Smoothed errors lend the noise of something very bright to what is beside it, which would then take all for its like:
  * the pixel's own samples say how much there can be. They say it of the luminance; a colour may be noisier by as much as
  * it is brighter. */
@@ -117,9 +157,9 @@ static void limit_noise(const filter *f, const float *variance) {
   for (int y = 0; y < f->height; y++) {
     for (int x = 0; x < f->width; x++) {
       size_t i = at(f, x, y);
-      float luminance = 0.2126f * f->colour[0][i] + 0.7152f * f->colour[1][i] + 0.0722f * f->colour[2][i];
+      float own = luminance(f->colour, i);
       for (int c = 0; c < 3; c++) {
-        float excess = luminance > 0.0f ? f->colour[c][i] / luminance : 1.0f;
+        float excess = own > 0.0f ? f->colour[c][i] / own : 1.0f;
         excess = excess > 1.0f ? excess * excess : 1.0f;
         float most = MOST_NOISE * excess * *variance, *noise = &f->noise[c][i];
         *noise = *noise < most ? *noise : most;
@@ -184,7 +224,7 @@ static void read_planes(filter *f, const rt_denoise_input *in, float *raw) {
     memcpy(f->noise[c], raw, f->size * sizeof *raw);
   }
   limit_noise(f, rt_image_view(in->variance));
-  for (int c = 0; c < 3; c++) repeat_border(f, f->noise[c]);
+  dim_fireflies(f, raw);
   for (int i = 0; i < FEATURES; i++) {
     if (i == DEPTH) {
       read_depth(f, in->depth, in->depth_error, f->feature[i], raw);
