@@ -1,6 +1,7 @@
 -- The table of promise 1: SHA-256 of pictures' pixels, one a scene, however they were made: by which build and kernel,
 -- on how many threads, whole, joined from crops or from ranges of samples in any order, or stopped by SIGKILL at a
--- random moment and resumed. Ends with 1 where a hash is another.
+-- random moment and resumed; and one of the denoised picture, whole or of merged crops. Ends with 1 where a hash is
+-- another.
 --
 --     lua5.4 spec/same_bits.lua gcc=./rtlua clang=../clang/rtlua "aarch64=qemu-aarch64-static … ./rtlua"
 --
@@ -72,14 +73,26 @@ local function whole(build, scene, note)
   note("whole", hash "a.pfm")
 end
 
-local function crops(build, scene, note)
+-- Merges four crops, rendered and merged with more words.
+local function merge_crops(build, scene, ...)
   local x, y = width // 3, height // 2
   local boxes = { { 0, 0, x, y }, { x, 0, width, y }, { 0, y, x, height }, { x, y, width, height } }
   for i, box in ipairs(boxes) do
-    rtlua(build, render_words(build, scene, i .. ".part", "--spp", spp, "--crop", table.concat(box, ",")))
+    rtlua(build, render_words(build, scene, i .. ".part", "--spp", spp, "--crop", table.concat(box, ","), ...))
   end
-  rtlua(build, "merge", "-o", at "a.pfm", at "4.part", at "2.part", at "1.part", at "3.part")
+  rtlua(build, "merge", "-o", at "a.pfm", at "4.part", at "2.part", at "1.part", at "3.part", ...)
+end
+
+local function crops(build, scene, note)
+  merge_crops(build, scene)
   note("four crops merged", hash "a.pfm")
+end
+
+local function denoised(build, scene, note)
+  rtlua(build, render_words(build, scene, "a.pfm", "--spp", spp, "--denoise", "builtin"))
+  note("denoised", hash "a.pfm")
+  merge_crops(build, scene, "--denoise", "builtin")
+  note("crops denoised", hash "a.pfm")
 end
 
 local function ranges(build, scene, note)
@@ -134,9 +147,10 @@ local function make(build)
         if not cells[way] then
           ways[#ways + 1], cells[way] = way, {}
         end
-        first[scene] = first[scene] or found
+        local picture = way:find "denoised" and scene .. ", denoised" or scene
+        first[picture] = first[picture] or found
         pictures = pictures + 1
-        local same = found == first[scene]
+        local same = found == first[picture]
         problems = problems + (same and 0 or 1)
         cells[way][scene] = same and (cells[way][scene] or found:sub(1, 16)) or "differs"
       end
@@ -146,6 +160,7 @@ local function make(build)
       crops(build, scene, note)
       ranges(build, scene, note)
       killed(build, scene, note, seconds)
+      denoised(build, scene, note)
     end
   end
   return ways, cells
@@ -176,6 +191,8 @@ for _, given in ipairs(wanted.builds) do
   assert(any, name .. ": none of the kernels runs here")
 end
 print ""
-for _, scene in ipairs(SCENES) do print(("%s: %s"):format(scene, first[scene])) end
+for _, scene in ipairs(SCENES) do
+  for _, picture in ipairs { scene, scene .. ", denoised" } do print(("%s: %s"):format(picture, first[picture])) end
+end
 print(("%d pictures, %d differ"):format(pictures, problems))
 os.exit(problems == 0 and 0 or 1, true)

@@ -2,7 +2,7 @@
 -- more than the least number of samples, against a reference of another seed with sixteen times their samples (for a
 -- quarter of the noise); and how many samples it took, beside those that the same number for each pixel needs for that.
 --
---     lua5.4 spec/bench/noise.lua [NOISE [SIZE]]          -- 0.02, 24x18: minutes; the reference is most of it
+--     lua5.4 spec/bench/noise.lua [NOISE [SIZE [SCENE...]]]   -- 0.02, 24x18: the reference takes most of an hour
 
 package.path = "./scripts/?.lua;./scripts/?/init.lua;./?.lua;" .. package.path
 package.cpath = "./?.so;" .. package.cpath
@@ -11,11 +11,11 @@ local core_image = require "rtlua.core.image"
 local folder = require "spec.support.folder"
 local process = require "rtlua.process"
 
-local SCENES = { "cornell", "showcase" }
 local LEAST = 16
 local MOST = 1 << 22
 
 local noise, size = tonumber(arg[1] or 0.02), arg[2] or "24x18"
+local scenes = arg[3] and table.move(arg, 3, #arg, 1, {}) or { "cornell", "showcase" }
 local dir <close> = folder.new()
 
 -- Renders a scene: its picture, and how many samples each pixel has.
@@ -59,7 +59,7 @@ end
 print(("--noise %g, %s\n"):format(noise, size))
 print "| scene | error / noise | samples | the same number each: error / noise | needs, for that error |"
 print "|---|---|---|---|---|"
-for _, scene in ipairs(SCENES) do
+for _, scene in ipairs(scenes) do
   local image, samples = render(scene, "--spp", MOST, "--noise", noise)
   local taken = mean(samples)
   local uniform = render(scene, "--spp", math.floor(taken), "--seed", 3)
