@@ -228,7 +228,9 @@ describe("a light", function()
       rt.quad { { -1, 2, -1 }, { 1, 2, -1 }, { 1, 2, 1 }, { -1, 2, 1 }, material = rt.light { power = 40 } },
     },
     ["a sun"] = { rt.sun { direction = { 1, 1, 0 }, irradiance = 2, angle = 40 } },
-    ["a constant background"] = { background = { 0.5, 0.5, 0.6 } },
+    ["a lamp under a constant background"] = {
+      rt.sphere { center = { 3, 1, 0 }, radius = 0.5, material = lamp }, background = { 0.5, 0.5, 0.6 },
+    },
     ["a gradient background"] = { background = { top = { 0.1, 0.2, 1 }, bottom = { 1, 0.5, 0 } } },
     ["an environment map"] = { background = envmap() },
   }

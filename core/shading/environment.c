@@ -201,18 +201,14 @@ static rt_vec3 sample_image(const rt_environment *e, float u0, float u1) {
   return direction(y, wrapped < 1.0f ? wrapped : 0.0f);
 }
 
+bool rt_environment_varies(const rt_environment *e) { return e->kind != RT_BACKGROUND_CONSTANT; }
+
 rt_vec3 rt_environment_sample(const rt_environment *e, float u0, float u1) {
-  switch (e->kind) {
-  case RT_BACKGROUND_IMAGE: return sample_image(e, u0, u1);
-  case RT_BACKGROUND_GRADIENT: {
-    /* t with a t + (b - a) t^2 / 2 = u / 2, where a + b = 1: the root in the form that does not cancel. */
-    double a = e->luminance[0], b = e->luminance[1], u = u1;
-    double below = a + sqrt(a * a + u * (b * b - a * a));
-    return direction(below > 0.0 ? 2.0 * u / below - 1.0 : -1.0, u0);
-  }
-  case RT_BACKGROUND_CONSTANT: break;
-  }
-  return direction(1.0 - 2.0 * u1, u0);
+  if (e->kind == RT_BACKGROUND_IMAGE) return sample_image(e, u0, u1);
+  /* t with a t + (b - a) t^2 / 2 = u / 2, where a + b = 1: the root in the form that does not cancel. */
+  double a = e->luminance[0], b = e->luminance[1], u = u1;
+  double below = a + sqrt(a * a + u * (b * b - a * a));
+  return direction(below > 0.0 ? 2.0 * u / below - 1.0 : -1.0, u0);
 }
 
 /* ---- Looking up ---- */
@@ -250,7 +246,7 @@ rt_rgb rt_environment_at(const rt_environment *e, rt_vec3 w, float *pdf) {
   }
   case RT_BACKGROUND_CONSTANT: break;
   }
-  *pdf = (float)(0.25 / RT_PI);
+  *pdf = 0.0f;
   return e->top;
 }
 

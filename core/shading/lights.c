@@ -1,9 +1,9 @@
 /* Lights: what emits, collected from the placed scene, and the table that picks one of them for next event estimation.
  *
  * A light is the part of one placed shape that has one emissive material (an area light), a placed lamp (lamps.h), or
- * the background (environment.h). The area lights come first, in order of (placement, material), so that the light of a
- * hit is found by binary search. A shape that cannot be sampled is not in the table: its radiance is met by BSDF
- * sampling alone.
+ * a background that varies (environment.h). The area lights come first, in order of (placement, material), so that the
+ * light of a hit is found by binary search. A shape that cannot be sampled is not in the table, nor is a constant
+ * background: their radiance is met by BSDF sampling alone.
  *
  * Picking. The probability of a light is fixed for the scene, and follows an estimate of its power, the luminance of:
  *   area light    pi area times the sum over its sides of the mean radiance (over a fixed set of texture coordinates)
@@ -325,7 +325,8 @@ static void fill_table(rt_lights *lights, double radius, double *weights) {
 }
 
 static rt_status make_table(rt_lights *lights, double radius, rt_error *err) {
-  bool background = lights->environment && rt_environment_mean(lights->environment) > 0.0;
+  bool background = lights->environment && rt_environment_mean(lights->environment) > 0.0 &&
+                    rt_environment_varies(lights->environment);
   size_t n = lights->n_areas + lights->n_lamps + background;
   if (!n) return RT_OK;
   if (n > RT_DISTRIBUTION_MAX) return rt_fail(err, RT_BAD_DATA, "the scene has %zu lights, the limit is 2^30", n);
@@ -434,7 +435,7 @@ rt_rgb rt_lights_surface(const rt_lights *lights, const rt_materials *materials,
 rt_rgb rt_lights_background_at(const rt_lights *lights, rt_vec3 w, float *pdf) {
   rt_rgb radiance = v3_all(0.0f);
   *pdf = 0.0f;
-  if (lights->background_probability > 0.0f) {
+  if (lights->environment) {
     radiance = rt_environment_at(lights->environment, w, pdf);
     *pdf *= lights->background_probability;
   }
