@@ -94,8 +94,8 @@ $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 	$(Q)$(AR) rcs $@ $(CORE_OBJECTS)
 
 # What one kernel is compiled for (core/geometry/kernel.h), on x86-64.
-ISA.kernel_avx2 := -mavx2 -mbmi
-ISA.kernel_avx512 := -mavx2 -mbmi -mavx512f -mavx512vl
+ISA.kernel_avx2 := -mavx2 -mfma -mbmi
+ISA.kernel_avx512 := -mavx2 -mfma -mbmi -mavx512f -mavx512vl
 IS_X86 := $(shell $(CC) -dumpmachine 2>/dev/null | grep -c ^x86_64)
 
 $(OUT)/core/%.o: core/%.c $(OUT)/flags

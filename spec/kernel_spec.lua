@@ -105,6 +105,29 @@ describe("a tree", function()
     end)
   end
 
+  it("is met along its axes from where an origin divided by a direction is no float", function()
+    math.randomseed(7)
+    local triangles, hits = {}, 0
+    for i = 1, 300 do
+      triangles[i] = random_triangle(0.3)
+      for k = 1, 9 do triangles[i][k] = triangles[i][k] * 1e30 end
+    end
+    local core, chosen = core_of(scene_of(mesh(triangles))), system.isa()
+    for i = 1, estimate.samples(2000) do
+      local o, d = { 0, 0, 0 }, { 0, 0, 0 }
+      for axis = 1, 3 do o[axis] = (2 * math.random() - 1) * 1e30 end
+      o[i % 3 + 1], d[i % 3 + 1] = 4e30, -1e20 * (i % 2) - 1e-3
+      local t, ordinal = probe.brute_hit(core, o[1], o[2], o[3], d[1], d[2], d[3])
+      hits = hits + (t and 1 or 0)
+      for _, kernel in ipairs(kernels) do
+        system.isa(kernel)
+        assert.same({ t, ordinal }, { probe.hit(core, o[1], o[2], o[3], d[1], d[2], d[3]) })
+      end
+    end
+    system.isa(chosen)
+    assert.is_true(hits > 10)
+  end)
+
   it("is as deep as it needs to be: each triangle twice the size of the one before", function()
     local triangles = {}
     for i = 1, 120 do

@@ -360,7 +360,7 @@ static bool add_node(const builder *b, const range *r, int depth, part *out, ran
                      size_t *index) {
   if (!rt_grow((void **)&out->nodes, &out->nodes_capacity, out->n_nodes + 1, sizeof *out->nodes, NULL)) return false;
   int n = cut_children(b, r, depth, child);
-  rt_node node = {.n = (uint32_t)n};
+  rt_node node = {.lanes = (1u << n) - 1u};
   *open = 0;
   for (int lane = 0; lane < WIDTH; lane++) {
     box bounds = lane < n ? child[lane].bounds : empty_box;
@@ -422,7 +422,7 @@ static void join_task(void *context, size_t i, int worker) {
   task *t = &all->tasks[i];
   for (size_t k = 0; k < t->result.n_nodes; k++) {
     rt_node node = t->result.nodes[k];
-    for (uint32_t lane = 0; lane < node.n; lane++) {
+    for (uint32_t lane = 0; node.lanes >> lane; lane++) {
       if (node.child[lane] & RT_CHILD_PACKET)
         node.child[lane] += (uint32_t)t->packet_base;
       else if (!(node.child[lane] & RT_CHILD_ITEM))

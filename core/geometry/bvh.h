@@ -20,7 +20,7 @@ typedef struct rt_group rt_group;
 typedef struct {   /* four cache lines */
   float box[6][8]; /* rows: min x, max x, min y, max y, min z, max z; lanes: children; an unused lane is (inf, -inf) */
   uint32_t child[8];
-  uint32_t n; /* children */
+  uint32_t lanes; /* bit i: lane i is used */
   uint32_t unused[7];
 } rt_node;
 

@@ -21,6 +21,9 @@ static inline rt_f8 f8_abs(rt_f8 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.
 /* a where a < b (a > b), else b: a NaN in a gives b. */
 static inline rt_f8 f8_min(rt_f8 a, rt_f8 b) { return _mm256_min_ps(a, b); }
 static inline rt_f8 f8_max(rt_f8 a, rt_f8 b) { return _mm256_max_ps(a, b); }
+/* (x - o) rd, with what f8_plane_origin makes of o: for boxes, by whichever arithmetic is fast. */
+static inline float f8_plane_origin(float o, float rd) { return o * rd; }
+static inline rt_f8 f8_plane(rt_f8 x, rt_f8 o, rt_f8 rd) { return _mm256_fmsub_ps(x, rd, o); }
 /* Bit i is set where lane i's comparison is true. */
 static inline unsigned f8_le(rt_f8 a, rt_f8 b) {
 #ifdef __AVX512VL__
@@ -55,6 +58,11 @@ static inline rt_f8 f8_add(rt_f8 a, rt_f8 b) { return (rt_f8){a.low + b.low, a.h
 static inline rt_f8 f8_abs(rt_f8 a) { return (rt_f8){f4_abs(a.low), f4_abs(a.high)}; }
 static inline rt_f8 f8_min(rt_f8 a, rt_f8 b) { return (rt_f8){f4_min(a.low, b.low), f4_min(a.high, b.high)}; }
 static inline rt_f8 f8_max(rt_f8 a, rt_f8 b) { return (rt_f8){f4_max(a.low, b.low), f4_max(a.high, b.high)}; }
+static inline float f8_plane_origin(float o, float rd) {
+  (void)rd;
+  return o;
+}
+static inline rt_f8 f8_plane(rt_f8 x, rt_f8 o, rt_f8 rd) { return f8_mul(f8_sub(x, o), rd); }
 static inline unsigned f8_le(rt_f8 a, rt_f8 b) { return i4_mask(a.low <= b.low) | i4_mask(a.high <= b.high) << 4; }
 static inline unsigned f8_lt(rt_f8 a, rt_f8 b) { return i4_mask(a.low < b.low) | i4_mask(a.high < b.high) << 4; }
 

@@ -15,7 +15,7 @@ typedef struct {
   uint64_t target;   /* of this primitive, */
   float target_from; /* hits behind this t do not count */
   bool found;
-  rt_hit hit; /* the best so far; t is tfar and ordinal the largest while there is none */
+  rt_hit *hit; /* the caller's: the best so far; t is tfar and ordinal the largest while there is none */
   uint32_t depth, path[RT_MAX_NESTING];
 } search;
 
@@ -26,17 +26,17 @@ typedef struct {
 /* t <= the best t. */
 static inline void search_accept(search *s, const rt_item *item, uint64_t ordinal, uint32_t primitive, float t, float u,
                                  float v) {
-  if (!(t < s->hit.t || ordinal < s->hit.ordinal)) return;
+  if (!(t < s->hit->t || ordinal < s->hit->ordinal)) return;
   if (ordinal == s->target && t > s->target_from) return;
   s->found = true;
-  s->hit.t = t;
-  s->hit.u = u;
-  s->hit.v = v;
-  s->hit.shape = item->index;
-  s->hit.primitive = primitive;
-  s->hit.ordinal = ordinal;
-  s->hit.depth = s->depth;
-  for (uint32_t i = 0; i < s->depth; i++) s->hit.path[i] = s->path[i];
+  s->hit->t = t;
+  s->hit->u = u;
+  s->hit->v = v;
+  s->hit->shape = item->index;
+  s->hit->primitive = primitive;
+  s->hit->ordinal = ordinal;
+  s->hit->depth = s->depth;
+  for (uint32_t i = 0; i < s->depth; i++) s->hit->path[i] = s->path[i];
 }
 
 static inline void search_round(search *s, const rt_item *item, const line *ray, uint64_t base) {
@@ -48,7 +48,7 @@ static inline void search_round(search *s, const rt_item *item, const line *ray,
   for (int i = 0; i < n; i++) {
     float at = (float)t[i];
     if (!(at > s->tnear)) continue;
-    if (at <= s->hit.t && at < INFINITY) search_accept(s, item, base + item->first, face[i], at, 0.0f, 0.0f);
+    if (at <= s->hit->t && at < INFINITY) search_accept(s, item, base + item->first, face[i], at, 0.0f, 0.0f);
     return;
   }
 }
@@ -64,32 +64,34 @@ static inline const rt_group *search_enter(search *s, const rt_item *item, const
   return &s->geometry->groups[instance->group];
 }
 
-/* Makes a search for a ray; false where there is nothing to look for. *exponent is for search_end. */
-static inline bool search_begin(search *s, const rt_geometry *geometry, const rt_ray *ray, uint64_t target, line *l,
-                                int *exponent) {
+/* Makes a search for a ray; false where there is nothing to look for. *exponent is for search_end. Until something is
+ * found, *hit is of no use to the caller. */
+static inline bool search_begin(search *s, const rt_geometry *geometry, const rt_ray *ray, uint64_t target, rt_hit *hit,
+                                line *l, int *exponent) {
   if (!v3_is_finite(ray->o) || !v3_is_finite(ray->d) || v3_is_zero(ray->d)) return false;
   *l = (line){ray->o, ray->d};
   s->geometry = geometry;
-  s->tnear = ray->tnear;
+  s->tnear = ray->tnear + 0.0f; /* -0 is 0 */
   s->camera = ray->camera;
   s->target = target;
   s->target_from = RT_TARGET_FROM;
   s->found = false;
-  s->hit.t = ray->tfar;
-  s->hit.ordinal = UINT64_MAX;
+  s->hit = hit;
+  s->hit->t = ray->tfar;
+  s->hit->ordinal = UINT64_MAX;
   s->depth = 0;
   *exponent = rt_ray_exponent(ray->d);
   if (*exponent != 0) {
     l->d = rt_scale_by(l->d, *exponent);
     s->tnear = ldexpf(s->tnear, -*exponent);
-    s->hit.t = ldexpf(f_min(s->hit.t, FLT_MAX), -*exponent);
+    s->hit->t = ldexpf(f_min(s->hit->t, FLT_MAX), -*exponent);
     s->target_from = ldexpf(s->target_from, -*exponent);
   }
   return true;
 }
 
 static inline bool search_end(search *s, int exponent) {
-  if (exponent != 0) s->hit.t = ldexpf(s->hit.t, exponent);
+  if (exponent != 0) s->hit->t = ldexpf(s->hit->t, exponent);
   return s->found;
 }
 

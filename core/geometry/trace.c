@@ -24,7 +24,7 @@ static const rt_kernel *const KERNELS[] = {
 static bool runs_here(const rt_kernel *kernel) {
 #ifdef __x86_64__
   __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("fma");
   if (kernel == &rt_kernel_avx2) return avx2;
   if (kernel == &rt_kernel_avx512)
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
@@ -84,7 +84,7 @@ static void test_mesh(search *s, const rt_item *item, const line *ray, uint64_t 
     const uint32_t *v = mesh->indices + 3 * i;
     float t, u, w;
     if (rt_triangle_hit(&shear, mesh->vertices + 3 * (size_t)v[0], mesh->vertices + 3 * (size_t)v[1],
-                        mesh->vertices + 3 * (size_t)v[2], s->tnear, s->hit.t, &t, &u, &w))
+                        mesh->vertices + 3 * (size_t)v[2], s->tnear, s->hit->t, &t, &u, &w))
       search_accept(s, item, base + item->first + i, (uint32_t)i, t, u, w);
   }
 }
@@ -110,9 +110,7 @@ bool rt_intersect_brute(const rt_geometry *geometry, const rt_ray *ray, rt_hit *
   search s;
   line l;
   int exponent;
-  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, &l, &exponent)) return false;
+  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, hit, &l, &exponent)) return false;
   test_everything(&s, &geometry->groups[0], &l, 0);
-  if (!search_end(&s, exponent)) return false;
-  *hit = s.hit;
-  return true;
+  return search_end(&s, exponent);
 }

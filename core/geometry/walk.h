@@ -16,9 +16,11 @@
  *   H = 8uD an axis for a triangle (triangle.h); less for round shapes: uD for the rounding of t and some 2^-50 D.
  * The box test takes near = (lo - (o + E)) rd, rd = 1/d: the sum rounds by u(|o| + E), the difference, rd and the
  * product by 3u(D + E) in lengths, so that near <= t <= far where the point is off the box by at most E - 4u(D + E).
- * |d| is taken to be at least 2^-40 max|d|, so that 0 * inf never happens, which moves the point by 2^-39 D. E = 32uD
- * is more than twice the need of 12uD. To it comes 2^-94 max|d|, more than enough for a t below the normal floats. A
- * product that overflows does so to the right side: t is finite.
+ * With FMA it is lo rd - c, c = (o + E) rd: the sum and c round by 2u(|o| + E), rd and the difference by 2u(D + E): no
+ * more. |d| is taken to be at least 2^-40 max|d|, so that 0 * inf never happens, which moves the point by 2^-39 D. E =
+ * 32uD is more than twice the need of 12uD. To it comes 2^-94 max|d|, more than enough for a t below the normal floats.
+ * What overflows at the end does so to the right side: t is finite. Where c (or o + E) overflows, the axis rejects
+ * nothing: it is made infinite, of the sign that lets all pass.
  *
  * Instances. A ray enters a child's space by M, the inverse of the map A (with translation b), rounded once: o' and
  * d' are off by u an axis. In Euclidean norms, a hit below at t, off by H' = e |o'| + s there, is off in the parent by
@@ -116,7 +118,7 @@ EACH_WAY bool test_lane(const search *s, const rt_packet *packet, int lane, cons
     rt_shear_vertex(shear, at, &p[vertex][0], &p[vertex][1], &p[vertex][2]);
   }
   return rt_triangle_sheared(p[0][0], p[0][1], p[0][2], p[1][0], p[1][1], p[1][2], p[2][0], p[2][1], p[2][2], shear->dz,
-                             s->tnear, s->hit.t, t, u, v);
+                             s->tnear, s->hit->t, t, u, v);
 }
 
 EACH_WAY void test_packet(search *s, const rt_group *group, const rt_packet *packet, const wide_shear *w, uint64_t base,
@@ -135,10 +137,10 @@ EACH_WAY void test_packet(search *s, const rt_group *group, const rt_packet *pac
 
 /* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
-/* A ray made ready for boxes: by axis, the row that it enters by and the one that it leaves by, the origins moved
- * away from them by E. */
+/* A ray made ready for boxes: by axis, the row that it enters by and the one that it leaves by, as bytes from the
+ * node, and what f8_plane wants of the origins moved away from them by E. */
 typedef struct {
-  int enter[3], leave[3];
+  size_t enter[3], leave[3];
   rt_f8 enter_o[3], leave_o[3], rd[3], tnear;
 } slabs;
 
@@ -148,43 +150,83 @@ EACH_WAY void make_slabs(slabs *r, const rt_group *group, const line *ray, float
   float pad = group->pad_o * v3_abs_max(ray->o) + group->pad_s + largest * LEAST_PAD;
   r->tnear = f8_all(tnear);
   for (int i = 0; i < 3; i++) {
-    int negative = signbit(d[i]) != 0;
-    float away = copysignf(pad, d[i]);
-    r->rd[i] = f8_all(1.0f / copysignf(f_max(fabsf(d[i]), least), d[i]));
-    r->enter[i] = 2 * i + negative;
-    r->leave[i] = 2 * i + 1 - negative;
-    r->enter_o[i] = f8_all(o[i] + away);
-    r->leave_o[i] = f8_all(o[i] - away);
+    size_t negative = signbit(d[i]) != 0, row = sizeof(float[8]);
+    float rd = 1.0f / copysignf(f_max(fabsf(d[i]), least), d[i]), away = copysignf(pad, d[i]);
+    float enter_o = f8_plane_origin(o[i] + away, rd), leave_o = f8_plane_origin(o[i] - away, rd);
+    if (!(isfinite(enter_o) && isfinite(leave_o))) {
+      rd = 1.0f;
+      enter_o = INFINITY;
+      leave_o = -INFINITY;
+    }
+    r->rd[i] = f8_all(rd);
+    r->enter[i] = (2 * (size_t)i + negative) * row;
+    r->leave[i] = (2 * (size_t)i + 1 - negative) * row;
+    r->enter_o[i] = f8_all(enter_o);
+    r->leave_o[i] = f8_all(leave_o);
   }
 }
 
-typedef struct {
-  float near;
-  uint32_t child;
-} entry;
+EACH_WAY rt_f8 meet_plane(const rt_node *node, size_t row, rt_f8 o, rt_f8 rd) {
+  return f8_plane(f8_load((const float *)((const char *)node->box + row)), o, rd);
+}
 
-/* The children of a node whose boxes the ray meets up to its best t, at nears. An unused lane's box is empty. */
+/* The children of a node whose boxes the ray meets up to its best t, at nears. */
 EACH_WAY unsigned meet_boxes(const rt_node *node, const slabs *r, float best, rt_f8 *nears) {
-  rt_f8 near = r->tnear, far = f8_all(best);
+  rt_f8 near[3], far[3];
   for (int i = 0; i < 3; i++) {
-    near = f8_max(f8_mul(f8_sub(f8_load(node->box[r->enter[i]]), r->enter_o[i]), r->rd[i]), near);
-    far = f8_min(f8_mul(f8_sub(f8_load(node->box[r->leave[i]]), r->leave_o[i]), r->rd[i]), far);
+    near[i] = meet_plane(node, r->enter[i], r->enter_o[i], r->rd[i]);
+    far[i] = meet_plane(node, r->leave[i], r->leave_o[i], r->rd[i]);
   }
-  *nears = near;
-  return f8_le(near, far);
+  *nears = f8_max(f8_max(near[0], near[1]), f8_max(near[2], r->tnear));
+  return f8_le(*nears, f8_min(f8_min(far[0], far[1]), f8_min(far[2], f8_all(best)))) & node->lanes;
 }
 
-/* Puts the children of `mask` on the stack, the nearest last. */
-EACH_WAY size_t push_sorted(entry *stack, size_t n, const rt_node *node, unsigned mask, const float nears[8]) {
-  size_t first = n;
+/* A child that waits: its near as bits, which are in order of the nears as these are not negative, above its index. */
+typedef uint64_t entry;
+
+EACH_WAY uint32_t float_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+EACH_WAY entry entry_of(const rt_node *node, const float nears[8], unsigned mask) {
+  int lane = __builtin_ctz(mask);
+  return (entry)float_bits(nears[lane]) << 32 | node->child[lane];
+}
+/* Without branches: nobody can guess the order. */
+EACH_WAY void put_in_order(entry *far, entry *near) {
+  entry a = *far, b = *near;
+  *far = a > b ? a : b;
+  *near = a > b ? b : a;
+}
+
+/* Puts the children of `mask`, two at least, on the stack but for the nearest, which it returns; the nearest last. */
+EACH_WAY uint32_t push_sorted(entry *stack, size_t *n, const rt_node *node, unsigned mask, const float nears[8]) {
+  entry first = entry_of(node, nears, mask);
+  mask &= mask - 1;
+  entry second = entry_of(node, nears, mask);
+  mask &= mask - 1;
+  put_in_order(&second, &first);
+  if (mask == 0) {
+    stack[(*n)++] = second;
+    return (uint32_t)first;
+  }
+  entry third = entry_of(node, nears, mask);
+  mask &= mask - 1;
+  put_in_order(&third, &first);
+  put_in_order(&third, &second);
+  size_t begin = *n;
+  stack[begin] = third;
+  stack[begin + 1] = second;
+  *n += 2;
   for (; mask; mask &= mask - 1) {
-    int lane = __builtin_ctz(mask);
-    entry e = {nears[lane], node->child[lane]};
-    size_t i = n++;
-    for (; i > first && stack[i - 1].near < e.near; i--) stack[i] = stack[i - 1];
+    entry e = entry_of(node, nears, mask);
+    put_in_order(&e, &first);
+    size_t i = (*n)++;
+    for (; i > begin && stack[i - 1] < e; i--) stack[i] = stack[i - 1];
     stack[i] = e;
   }
-  return n;
+  return (uint32_t)first;
 }
 
 /* Goes down from a node to the nearest leaf that it leads to, and leaves the others on the stack: false when there is
@@ -193,17 +235,15 @@ EACH_WAY bool descend(const search *s, const rt_tree *tree, const slabs *r, uint
   while (*child < RT_CHILD_ITEM) {
     const rt_node *node = &tree->nodes[*child];
     rt_f8 near;
-    unsigned mask = meet_boxes(node, r, s->hit.t, &near);
+    unsigned mask = meet_boxes(node, r, s->hit->t, &near);
     if (mask == 0) return false;
-    int lane = __builtin_ctz(mask);
     if ((mask & (mask - 1)) == 0) {
-      *child = node->child[lane];
+      *child = node->child[__builtin_ctz(mask)];
       continue;
     }
     _Alignas(32) float nears[8];
     f8_store(nears, near);
-    *n = push_sorted(stack, *n, node, mask, nears);
-    *child = stack[--*n].child;
+    *child = push_sorted(stack, n, node, mask, nears);
   }
   return true;
 }
@@ -226,11 +266,12 @@ EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint6
         test_item(s, &group->items[child & RT_CHILD_INDEX], ray, base, any);
       if (any && s->found) return;
     }
+    uint32_t best = float_bits(s->hit->t);
     do {
       if (n == 0) return;
       n--;
-    } while (stack[n].near > s->hit.t);
-    child = stack[n].child;
+    } while (stack[n] >> 32 > best);
+    child = (uint32_t)stack[n];
   }
 }
 
@@ -263,18 +304,17 @@ static bool intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hi
   search s;
   line l;
   int exponent;
-  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, &l, &exponent)) return false;
+  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, hit, &l, &exponent)) return false;
   walk_group(&s, &geometry->groups[0], &l, 0, false);
-  if (!search_end(&s, exponent)) return false;
-  *hit = s.hit;
-  return true;
+  return search_end(&s, exponent);
 }
 
 static bool occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target) {
   search s;
   line l;
   int exponent;
-  if (!search_begin(&s, geometry, ray, target, &l, &exponent)) return false;
+  rt_hit hit;
+  if (!search_begin(&s, geometry, ray, target, &hit, &l, &exponent)) return false;
   walk_group(&s, &geometry->groups[0], &l, 0, true);
   return s.found;
 }
