@@ -1,7 +1,8 @@
 /* The tree of one group: its layout, which bvh.c makes and walk.h walks. Internal to this room.
  *
- * Nodes have up to eight children, whose boxes lie side by side, so that a ray meets eight at once. A leaf is a packet
- * of up to eight triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in it. */
+ * Nodes have up to eight children, whose boxes lie side by side, so that a ray meets eight at once. A leaf is a patch or
+ * a packet of up to eight triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in
+ * it. */
 #ifndef RT_GEOMETRY_BVH_H
 #define RT_GEOMETRY_BVH_H
 
@@ -11,10 +12,11 @@
 typedef struct rt_geometry rt_geometry;
 typedef struct rt_group rt_group;
 
-/* What a child is: a node's index below RT_CHILD_ITEM, else a tag with the index of a packet or of an item of the
- * group. */
+/* What a child is: a node's index below RT_CHILD_ITEM, else a tag with the index of an item of the group, a packet or a
+ * patch. */
 #define RT_CHILD_ITEM 0x40000000u
 #define RT_CHILD_PACKET 0x80000000u
+#define RT_CHILD_PATCH 0xc0000000u
 #define RT_CHILD_INDEX 0x3fffffffu
 
 typedef struct {   /* four cache lines */
@@ -24,27 +26,43 @@ typedef struct {   /* four cache lines */
   uint32_t unused[7];
 } rt_node;
 
-typedef struct {    /* five cache lines */
-  float v[3][3][8]; /* vertex, axis, lane; an unused lane is 0 */
-  uint32_t first;   /* lane i is the tree's triangle first + i */
-  uint32_t lanes;   /* bit i: lane i is used */
-  uint32_t unused[6];
-} rt_packet;
+/* Triangles that share vertices, of which there are eight at most. A triangle's number is that of the tree. */
+typedef struct {      /* two cache lines */
+  float v[3][8];      /* axis, vertex */
+  uint32_t corner[3]; /* by vertex: bits 3 i to 3 i + 2 say which one triangle i has; above them, in the first: */
+  uint32_t first;
+  uint16_t offset[8]; /* triangle i has the number first + offset[i] */
+} rt_patch;
+#define RT_PATCH_LANES 24 /* bit 24 + i of the first corner: there is a triangle i */
 
-/* Which triangle a lane of a packet has. */
-typedef struct {
-  uint32_t item, primitive;
-} rt_leaf_triangle;
+typedef struct {      /* five cache lines */
+  float v[3][3][8];   /* vertex, axis, lane; an unused lane repeats the first */
+  uint32_t number[8]; /* of the triangles */
+} rt_packet;
 
 typedef struct {
   rt_node *nodes; /* the root is the first; NULL: nothing is in it */
+  rt_patch *patches;
   rt_packet *packets;
-  rt_leaf_triangle *triangles; /* packet by packet */
-  size_t n_nodes, n_packets, n_triangles;
+  uint32_t *start; /* by item: the number of its first triangle */
+  size_t n_nodes, n_patches, n_packets, n_items;
 } rt_tree;
 
-/* A way down the tree is at most RT_TREE_DEPTH nodes: see bvh.c. */
+/* A way down the tree is at most RT_TREE_DEPTH nodes: see bvh_build.h. */
 #define RT_TREE_DEPTH 80
+
+/* The item whose triangle has a number. Items without any have the start of their next. */
+static inline uint32_t rt_tree_item(const rt_tree *tree, uint32_t number) {
+  size_t item = 0, above = tree->n_items; /* start[item] <= number < start[above] */
+  while (above - item > 1) {
+    size_t middle = item + (above - item) / 2;
+    if (tree->start[middle] <= number)
+      item = middle;
+    else
+      above = middle;
+  }
+  return (uint32_t)item;
+}
 
 /* Needs the items and bounds of `group` and of the groups placed in it. The tree is the same for every number of
  * threads. */

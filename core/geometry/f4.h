@@ -17,6 +17,9 @@ static inline rt_f4 f4_all(float x) { return (rt_f4){x, x, x, x}; }
 static inline rt_f4 f4_load(const float *p) { return *(const rt_f4 *)p; } /* p is aligned to 16 */
 
 static inline rt_f4 f4_abs(rt_f4 a) { return (rt_f4)((rt_i4)a & (rt_i4){INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}); }
+static inline rt_f4 f4_copysign(rt_f4 size, rt_f4 sign) { /* size is not negative */
+  return (rt_f4)((rt_i4)size | ((rt_i4)sign & (rt_i4){INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN}));
+}
 /* a where a < b (a > b), else b: a NaN in a gives b. */
 static inline rt_f4 f4_min(rt_f4 a, rt_f4 b) {
 #ifdef __SSE2__

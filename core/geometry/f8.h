@@ -21,8 +21,14 @@ static inline rt_f8 f8_abs(rt_f8 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.
 /* a where a < b (a > b), else b: a NaN in a gives b. */
 static inline rt_f8 f8_min(rt_f8 a, rt_f8 b) { return _mm256_min_ps(a, b); }
 static inline rt_f8 f8_max(rt_f8 a, rt_f8 b) { return _mm256_max_ps(a, b); }
-/* (x - o) rd, with what f8_plane_origin makes of o: for boxes, by whichever arithmetic is fast. */
-static inline float f8_plane_origin(float o, float rd) { return o * rd; }
+/* Which lane each of eight takes: three bits each, the first lowest. */
+typedef __m256i rt_lanes;
+static inline rt_lanes f8_lanes(uint32_t of) {
+  return _mm256_srlv_epi32(_mm256_set1_epi32((int)of), _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21));
+}
+static inline rt_f8 f8_pick(rt_f8 a, rt_lanes lanes) { return _mm256_permutevar8x32_ps(a, lanes); }
+/* (x - o) rd, with what f4_plane_origin makes of o: for boxes, by whichever arithmetic is fast. */
+static inline rt_f4 f4_plane_origin(rt_f4 o, rt_f4 rd) { return o * rd; }
 static inline rt_f8 f8_plane(rt_f8 x, rt_f8 o, rt_f8 rd) { return _mm256_fmsub_ps(x, rd, o); }
 /* Bit i is set where lane i's comparison is true. */
 static inline unsigned f8_le(rt_f8 a, rt_f8 b) {
@@ -58,7 +64,15 @@ static inline rt_f8 f8_add(rt_f8 a, rt_f8 b) { return (rt_f8){a.low + b.low, a.h
 static inline rt_f8 f8_abs(rt_f8 a) { return (rt_f8){f4_abs(a.low), f4_abs(a.high)}; }
 static inline rt_f8 f8_min(rt_f8 a, rt_f8 b) { return (rt_f8){f4_min(a.low, b.low), f4_min(a.high, b.high)}; }
 static inline rt_f8 f8_max(rt_f8 a, rt_f8 b) { return (rt_f8){f4_max(a.low, b.low), f4_max(a.high, b.high)}; }
-static inline float f8_plane_origin(float o, float rd) {
+typedef uint32_t rt_lanes;
+static inline rt_lanes f8_lanes(uint32_t of) { return of; }
+static inline rt_f8 f8_pick(rt_f8 a, rt_lanes lanes) {
+  _Alignas(16) float of[8], picked[8];
+  f8_store(of, a);
+  for (int i = 0; i < 8; i++) picked[i] = of[lanes >> 3 * i & 7];
+  return f8_load(picked);
+}
+static inline rt_f4 f4_plane_origin(rt_f4 o, rt_f4 rd) {
   (void)rd;
   return o;
 }

@@ -5,6 +5,7 @@
 
 #include <float.h>
 
+#include "geometry/f4.h"
 #include "geometry/internal.h"
 #include "geometry/triangle.h"
 
@@ -19,9 +20,14 @@ typedef struct {
   uint32_t depth, path[RT_MAX_NESTING];
 } search;
 
+/* Whole registers: vectors of three would be copied in pieces that are not those in which the caller has just stored
+ * them, which waits for the stores. */
 typedef struct {
-  rt_vec3 o, d;
+  rt_f4 o, d; /* lane 3 is 0 */
 } line;
+
+static inline rt_f4 f4_from(rt_vec3 v) { return (rt_f4){v.x, v.y, v.z, 0.0f}; }
+static inline rt_vec3 v3_from(rt_f4 v) { return v3(v[0], v[1], v[2]); }
 
 /* t <= the best t. */
 static inline void search_accept(search *s, const rt_item *item, uint64_t ordinal, uint32_t primitive, float t, float u,
@@ -44,7 +50,7 @@ static inline void search_round(search *s, const rt_item *item, const line *ray,
   if (s->camera && shape->hidden) return;
   double t[2];
   uint32_t face[2];
-  int n = rt_shape_roots(shape, ray->o, ray->d, t, face);
+  int n = rt_shape_roots(shape, v3_from(ray->o), v3_from(ray->d), t, face);
   for (int i = 0; i < n; i++) {
     float at = (float)t[i];
     if (!(at > s->tnear)) continue;
@@ -58,8 +64,9 @@ static inline void search_round(search *s, const rt_item *item, const line *ray,
 static inline const rt_group *search_enter(search *s, const rt_item *item, const line *ray, line *local) {
   const rt_instance *instance = &s->geometry->instances[item->index];
   if (s->camera && instance->hidden) return NULL;
-  *local = *ray;
-  if (!rt_instance_ray(instance, &local->o, &local->d)) return NULL;
+  rt_vec3 o = v3_from(ray->o), d = v3_from(ray->d);
+  if (!rt_instance_ray(instance, &o, &d)) return NULL;
+  *local = (line){f4_from(o), f4_from(d)};
   s->path[s->depth++] = item->index;
   return &s->geometry->groups[instance->group];
 }
@@ -68,8 +75,8 @@ static inline const rt_group *search_enter(search *s, const rt_item *item, const
  * found, *hit is of no use to the caller. */
 static inline bool search_begin(search *s, const rt_geometry *geometry, const rt_ray *ray, uint64_t target, rt_hit *hit,
                                 line *l, int *exponent) {
-  if (!v3_is_finite(ray->o) || !v3_is_finite(ray->d) || v3_is_zero(ray->d)) return false;
-  *l = (line){ray->o, ray->d};
+  *l = (line){f4_from(ray->o), f4_from(ray->d)};
+  if (i4_mask((l->o - l->o) + (l->d - l->d) != f4_all(0.0f)) || !i4_mask(l->d != f4_all(0.0f))) return false;
   s->geometry = geometry;
   s->tnear = ray->tnear + 0.0f; /* -0 is 0 */
   s->camera = ray->camera;
@@ -82,7 +89,7 @@ static inline bool search_begin(search *s, const rt_geometry *geometry, const rt
   s->depth = 0;
   *exponent = rt_ray_exponent(ray->d);
   if (*exponent != 0) {
-    l->d = rt_scale_by(l->d, *exponent);
+    l->d = f4_from(rt_scale_by(ray->d, *exponent));
     s->tnear = ldexpf(s->tnear, -*exponent);
     s->hit->t = ldexpf(f_min(s->hit->t, FLT_MAX), -*exponent);
     s->target_from = ldexpf(s->target_from, -*exponent);

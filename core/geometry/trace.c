@@ -79,7 +79,7 @@ static void test_mesh(search *s, const rt_item *item, const line *ray, uint64_t 
   if (s->camera && shape->hidden) return;
   const rt_mesh *mesh = shape->mesh;
   rt_shear shear;
-  rt_shear_make(&shear, ray->o, ray->d);
+  rt_shear_make(&shear, v3_from(ray->o), v3_from(ray->d));
   for (size_t i = 0; i < mesh->n_triangles; i++) {
     const uint32_t *v = mesh->indices + 3 * i;
     float t, u, w;

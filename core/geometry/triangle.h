@@ -25,22 +25,22 @@
 /* A ray made ready for triangles. kz is the axis of the largest |d|. */
 typedef struct {
   int kx, ky, kz;
-  float o[3]; /* by x, y, z */
+  float ox, oy, oz; /* along these axes */
   float sx, sy, dz;
 } rt_shear;
 
 static inline void rt_shear_make(rt_shear *out, rt_vec3 o, rt_vec3 d) {
-  const float dir[3] = {d.x, d.y, d.z}, ax = fabsf(d.x), ay = fabsf(d.y), az = fabsf(d.z);
+  const float from[3] = {o.x, o.y, o.z}, dir[3] = {d.x, d.y, d.z};
+  const float ax = fabsf(d.x), ay = fabsf(d.y), az = fabsf(d.z);
   /* x, else y, else z; without branches, since nobody can guess a bounce's direction. */
-  static const int next[3] = {1, 2, 0};
   int x_wins = (ax > ay) & (ax > az), y_wins = !(ax > ay) & (ay > az);
-  int kz = 2 - 2 * x_wins - y_wins, kx = next[kz], ky = next[kx];
+  int kz = 2 - 2 * x_wins - y_wins, kx = x_wins + 2 * y_wins, ky = 2 * x_wins + !(x_wins | y_wins);
   out->kx = kx;
   out->ky = ky;
   out->kz = kz;
-  out->o[0] = o.x;
-  out->o[1] = o.y;
-  out->o[2] = o.z;
+  out->ox = from[kx];
+  out->oy = from[ky];
+  out->oz = from[kz];
   out->sx = dir[kx] / dir[kz];
   out->sy = dir[ky] / dir[kz];
   out->dz = dir[kz];
@@ -66,9 +66,9 @@ static inline bool rt_triangle_sheared(float ax, float ay, float az, float bx, f
 
 /* Of a vertex, the same operations that trace.c does four at a time. */
 static inline void rt_shear_vertex(const rt_shear *s, const float *v, float *x, float *y, float *z) {
-  float dz = v[s->kz] - s->o[s->kz];
-  *x = (v[s->kx] - s->o[s->kx]) - s->sx * dz;
-  *y = (v[s->ky] - s->o[s->ky]) - s->sy * dz;
+  float dz = v[s->kz] - s->oz;
+  *x = (v[s->kx] - s->ox) - s->sx * dz;
+  *y = (v[s->ky] - s->oy) - s->sy * dz;
   *z = dz;
 }
 

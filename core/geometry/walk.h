@@ -4,7 +4,7 @@
  * A hit is the least (t, ordinal) among all primitives that their exact tests accept (triangle.h, shape.c). The tree
  * may only leave out what cannot be that, by two written bounds.
  *
- * Packets. Eight triangles are sheared by the operations of the exact test. fl(a) - fl(b) is never of the wrong sign,
+ * Leaves. Eight triangles are sheared by the operations of the exact test. fl(a) - fl(b) is never of the wrong sign,
  * only 0, so that edge functions in float that are strictly of both signs reject exactly. What lies behind the origin is
  * rejected too: with the weights W of one sign, t has the sign of T = sum W z over that of dz sum W. In float, an edge
  * function is off by 2u of the sum of its products' magnitudes, T by 5.2u Q Z (Q: that sum over all three; Z: the largest
@@ -55,47 +55,52 @@ EACH_WAY void test_item(search *s, const rt_item *item, const line *ray, uint64_
     visit_nearest(s, item, ray, base);
 }
 
-/* ---- Packets ----------------------------------------------------------------------------------------------------- */
-
-/* A ray made ready for packets. */
-typedef struct {
-  rt_shear shear;
-  rt_f8 ox, oy, oz, sx, sy;
-} wide_shear;
-
-/* In place: a copy of what was just stored in parts would wait for all of them. */
-EACH_WAY void make_shear(wide_shear *w, const line *ray) {
-  rt_shear *s = &w->shear;
-  rt_shear_make(s, ray->o, ray->d);
-  w->ox = f8_all(s->o[s->kx]);
-  w->oy = f8_all(s->o[s->ky]);
-  w->oz = f8_all(s->o[s->kz]);
-  w->sx = f8_all(s->sx);
-  w->sy = f8_all(s->sy);
-}
+/* ---- Triangles --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   rt_f8 x, y, z;
 } wide_vertex;
 
 /* The operations of rt_shear_vertex. */
-EACH_WAY wide_vertex shear_vertices(const wide_shear *w, const float vertex[3][8]) {
-  rt_f8 z = f8_sub(f8_load(vertex[w->shear.kz]), w->oz);
-  return (wide_vertex){f8_sub(f8_sub(f8_load(vertex[w->shear.kx]), w->ox), f8_mul(w->sx, z)),
-                       f8_sub(f8_sub(f8_load(vertex[w->shear.ky]), w->oy), f8_mul(w->sy, z)), z};
+EACH_WAY wide_vertex shear_vertices(const rt_shear *s, const float vertex[3][8]) {
+  rt_f8 z = f8_sub(f8_load(vertex[s->kz]), f8_all(s->oz));
+  return (wide_vertex){f8_sub(f8_sub(f8_load(vertex[s->kx]), f8_all(s->ox)), f8_mul(f8_all(s->sx), z)),
+                       f8_sub(f8_sub(f8_load(vertex[s->ky]), f8_all(s->oy)), f8_mul(f8_all(s->sy), z)), z};
+}
+
+/* Eight triangles' vertices, sheared. */
+typedef struct {
+  wide_vertex a, b, c;
+} wide_triangle;
+
+EACH_WAY void shear_packet(wide_triangle *out, const rt_packet *packet, const rt_shear *shear) {
+  out->a = shear_vertices(shear, packet->v[0]);
+  out->b = shear_vertices(shear, packet->v[1]);
+  out->c = shear_vertices(shear, packet->v[2]);
+}
+
+EACH_WAY wide_vertex pick_corner(const wide_vertex *v, uint32_t corner) {
+  rt_lanes lanes = f8_lanes(corner);
+  return (wide_vertex){f8_pick(v->x, lanes), f8_pick(v->y, lanes), f8_pick(v->z, lanes)};
+}
+
+EACH_WAY void shear_patch(wide_triangle *out, const rt_patch *patch, const rt_shear *shear) {
+  wide_vertex v = shear_vertices(shear, patch->v);
+  out->a = pick_corner(&v, patch->corner[0]);
+  out->b = pick_corner(&v, patch->corner[1]);
+  out->c = pick_corner(&v, patch->corner[2]);
 }
 
 /* Lanes that the exact test might accept. */
-EACH_WAY unsigned candidates(const rt_packet *packet, const wide_shear *w) {
+EACH_WAY unsigned candidates(const wide_triangle *triangle, unsigned lanes, float dz) {
   const rt_f8 zero = f8_all(0.0f);
-  const wide_vertex a = shear_vertices(w, packet->v[0]), b = shear_vertices(w, packet->v[1]),
-                    c = shear_vertices(w, packet->v[2]);
+  const wide_vertex a = triangle->a, b = triangle->b, c = triangle->c;
   const rt_f8 a1 = f8_mul(c.x, b.y), a2 = f8_mul(c.y, b.x), b1 = f8_mul(a.x, c.y), b2 = f8_mul(a.y, c.x),
               c1 = f8_mul(b.x, a.y), c2 = f8_mul(b.y, a.x);
   const rt_f8 wa = f8_sub(a1, a2), wb = f8_sub(b1, b2), wc = f8_sub(c1, c2);
   const rt_f8 least = f8_min(wa, f8_min(wb, wc)), largest = f8_max(wa, f8_max(wb, wc));
   unsigned negative = f8_lt(least, zero), mixed = negative & f8_lt(zero, largest);
-  unsigned mask = ~mixed & packet->lanes;
+  unsigned mask = ~mixed & lanes;
   if (mask == 0) return 0;
   const rt_f8 products =
       f8_add(f8_add(f8_add(f8_abs(a1), f8_abs(a2)), f8_add(f8_abs(b1), f8_abs(b2))), f8_add(f8_abs(c1), f8_abs(c2)));
@@ -105,32 +110,41 @@ EACH_WAY unsigned candidates(const rt_packet *packet, const wide_shear *w) {
       f8_add(f8_mul(f8_add(f8_mul(f8_all(8.0f * RT_U), products), f8_all(0x1p-120f)), height), f8_all(0x1p-100f));
   unsigned below = f8_lt(t, f8_sub(zero, bound)), above = f8_lt(bound, t);
   /* Behind: t det dz < 0, det's sign being that of the weights. */
-  unsigned turned = w->shear.dz < 0.0f ? ~negative : negative;
+  unsigned turned = dz < 0.0f ? ~negative : negative;
   return mask & ~((turned & above) | (~turned & below));
 }
 
-/* The exact test of one lane. */
-EACH_WAY bool test_lane(const search *s, const rt_packet *packet, int lane, const rt_shear *shear, float *t, float *u,
-                        float *v) {
-  float p[3][3];
-  for (int vertex = 0; vertex < 3; vertex++) {
-    const float at[3] = {packet->v[vertex][0][lane], packet->v[vertex][1][lane], packet->v[vertex][2][lane]};
-    rt_shear_vertex(shear, at, &p[vertex][0], &p[vertex][1], &p[vertex][2]);
-  }
-  return rt_triangle_sheared(p[0][0], p[0][1], p[0][2], p[1][0], p[1][1], p[1][2], p[2][0], p[2][1], p[2][2], shear->dz,
-                             s->tnear, s->hit->t, t, u, v);
+EACH_WAY void accept_triangle(search *s, const rt_group *group, uint32_t number, uint64_t base, float t, float u,
+                              float v) {
+  uint32_t index = rt_tree_item(&group->tree, number), primitive = number - group->tree.start[index];
+  const rt_item *item = &group->items[index];
+  if (s->camera && rt_item_shape(s->geometry, item)->hidden) return;
+  search_accept(s, item, base + item->first + primitive, primitive, t, u, v);
 }
 
-EACH_WAY void test_packet(search *s, const rt_group *group, const rt_packet *packet, const wide_shear *w, uint64_t base,
-                          bool any) {
-  for (unsigned mask = candidates(packet, w); mask; mask &= mask - 1) {
+/* A leaf: a patch where `shared`, else a packet. */
+EACH_WAY void test_leaf(search *s, const rt_group *group, uint32_t index, const rt_shear *shear, uint64_t base,
+                        bool shared, bool any) {
+  const rt_patch *patch = &group->tree.patches[index];
+  const rt_packet *packet = &group->tree.packets[index];
+  wide_triangle triangle;
+  if (shared)
+    shear_patch(&triangle, patch, shear);
+  else
+    shear_packet(&triangle, packet, shear);
+  unsigned mask = candidates(&triangle, shared ? patch->corner[0] >> RT_PATCH_LANES : 0xff, shear->dz);
+  if (mask == 0) return;
+  _Alignas(32) float of[9][8];
+  const rt_f8 rows[9] = {triangle.a.x, triangle.a.y, triangle.a.z, triangle.b.x, triangle.b.y,
+                         triangle.b.z, triangle.c.x, triangle.c.y, triangle.c.z};
+  for (int i = 0; i < 9; i++) f8_store(of[i], rows[i]);
+  for (; mask; mask &= mask - 1) {
     int lane = __builtin_ctz(mask);
     float t, u, v;
-    if (!test_lane(s, packet, lane, &w->shear, &t, &u, &v)) continue;
-    const rt_leaf_triangle *triangle = &group->tree.triangles[packet->first + (uint32_t)lane];
-    const rt_item *item = &group->items[triangle->item];
-    if (s->camera && rt_item_shape(s->geometry, item)->hidden) continue;
-    search_accept(s, item, base + item->first + triangle->primitive, triangle->primitive, t, u, v);
+    if (!rt_triangle_sheared(of[0][lane], of[1][lane], of[2][lane], of[3][lane], of[4][lane], of[5][lane], of[6][lane],
+                             of[7][lane], of[8][lane], shear->dz, s->tnear, s->hit->t, &t, &u, &v))
+      continue;
+    accept_triangle(s, group, shared ? patch->first + patch->offset[lane] : packet->number[lane], base, t, u, v);
     if (any && s->found) return;
   }
 }
@@ -145,25 +159,23 @@ typedef struct {
 } slabs;
 
 EACH_WAY void make_slabs(slabs *r, const rt_group *group, const line *ray, float tnear) {
-  const float o[3] = {ray->o.x, ray->o.y, ray->o.z}, d[3] = {ray->d.x, ray->d.y, ray->d.z};
-  float largest = v3_abs_max(ray->d), least = largest * LEAST_D;
-  float pad = group->pad_o * v3_abs_max(ray->o) + group->pad_s + largest * LEAST_PAD;
-  r->tnear = f8_all(tnear);
+  const rt_f4 o = ray->o, d = ray->d;
+  float largest = v3_abs_max(v3_from(d));
+  float pad = group->pad_o * v3_abs_max(v3_from(o)) + group->pad_s + largest * LEAST_PAD;
+  rt_f4 rd = f4_all(1.0f) / f4_copysign(f4_max(f4_abs(d), f4_all(largest * LEAST_D)), d);
+  rt_f4 away = f4_copysign(f4_all(pad), d);
+  rt_f4 enter_o = f4_plane_origin(o + away, rd), leave_o = f4_plane_origin(o - away, rd);
+  rt_i4 finite = (enter_o - enter_o == 0.0f) & (leave_o - leave_o == 0.0f);
+  rt_i4 negative = (rt_i4)d < 0;
   for (int i = 0; i < 3; i++) {
-    size_t negative = signbit(d[i]) != 0, row = sizeof(float[8]);
-    float rd = 1.0f / copysignf(f_max(fabsf(d[i]), least), d[i]), away = copysignf(pad, d[i]);
-    float enter_o = f8_plane_origin(o[i] + away, rd), leave_o = f8_plane_origin(o[i] - away, rd);
-    if (!(isfinite(enter_o) && isfinite(leave_o))) {
-      rd = 1.0f;
-      enter_o = INFINITY;
-      leave_o = -INFINITY;
-    }
-    r->rd[i] = f8_all(rd);
-    r->enter[i] = (2 * (size_t)i + negative) * row;
-    r->leave[i] = (2 * (size_t)i + 1 - negative) * row;
-    r->enter_o[i] = f8_all(enter_o);
-    r->leave_o[i] = f8_all(leave_o);
+    size_t row = sizeof(float[8]), turn = row & (size_t)negative[i];
+    r->rd[i] = f8_all(finite[i] ? rd[i] : 1.0f);
+    r->enter_o[i] = f8_all(finite[i] ? enter_o[i] : INFINITY);
+    r->leave_o[i] = f8_all(finite[i] ? leave_o[i] : -INFINITY);
+    r->enter[i] = 2 * (size_t)i * row + turn;
+    r->leave[i] = r->enter[i] ^ row;
   }
+  r->tnear = f8_all(tnear);
 }
 
 EACH_WAY rt_f8 meet_plane(const rt_node *node, size_t row, rt_f8 o, rt_f8 rd) {
@@ -251,19 +263,22 @@ EACH_WAY bool descend(const search *s, const rt_tree *tree, const slabs *r, uint
 EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
   const rt_tree *tree = &group->tree;
   if (!tree->nodes) return;
-  wide_shear shear;
+  rt_shear shear;
   slabs r;
-  make_shear(&shear, ray);
+  rt_shear_make(&shear, v3_from(ray->o), v3_from(ray->d));
   make_slabs(&r, group, ray, s->tnear);
   entry stack[STACK];
   size_t n = 0;
   uint32_t child = 0;
   for (;;) {
     if (descend(s, tree, &r, &child, stack, &n)) {
-      if (child & RT_CHILD_PACKET)
-        test_packet(s, group, &tree->packets[child & RT_CHILD_INDEX], &shear, base, any);
+      uint32_t index = child & RT_CHILD_INDEX;
+      if (child >= RT_CHILD_PATCH)
+        test_leaf(s, group, index, &shear, base, true, any);
+      else if (child >= RT_CHILD_PACKET)
+        test_leaf(s, group, index, &shear, base, false, any);
       else
-        test_item(s, &group->items[child & RT_CHILD_INDEX], ray, base, any);
+        test_item(s, &group->items[index], ray, base, any);
       if (any && s->found) return;
     }
     uint32_t best = float_bits(s->hit->t);
