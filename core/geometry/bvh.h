@@ -1,7 +1,7 @@
 /* The tree of one group: its layout, which bvh.c makes and walk.h walks. Internal to this room.
  *
- * Nodes have up to eight children, whose boxes lie side by side, so that a ray meets eight at once. A leaf is a patch or
- * a packet of up to eight triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in
+ * Nodes have up to eight children, whose boxes lie side by side, so that a ray meets eight at once. A leaf is a patch
+ * or a packet of up to eight triangles, with their vertices, or one item that is not a mesh. Infinite planes are not in
  * it. */
 #ifndef RT_GEOMETRY_BVH_H
 #define RT_GEOMETRY_BVH_H

@@ -3,6 +3,7 @@
 #ifndef RT_GEOMETRY_F4_H
 #define RT_GEOMETRY_F4_H
 
+#include <float.h>
 #include <stdint.h>
 
 #include "base/exact.h"
@@ -20,6 +21,7 @@ static inline rt_f4 f4_abs(rt_f4 a) { return (rt_f4)((rt_i4)a & (rt_i4){INT32_MA
 static inline rt_f4 f4_copysign(rt_f4 size, rt_f4 sign) { /* size is not negative */
   return (rt_f4)((rt_i4)size | ((rt_i4)sign & (rt_i4){INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN}));
 }
+static inline rt_i4 f4_is_finite(rt_f4 a) { return f4_abs(a) <= f4_all(FLT_MAX); } /* by lane: -1 or 0 */
 /* a where a < b (a > b), else b: a NaN in a gives b. */
 static inline rt_f4 f4_min(rt_f4 a, rt_f4 b) {
 #ifdef __SSE2__

@@ -76,7 +76,7 @@ static inline const rt_group *search_enter(search *s, const rt_item *item, const
 static inline bool search_begin(search *s, const rt_geometry *geometry, const rt_ray *ray, uint64_t target, rt_hit *hit,
                                 line *l, int *exponent) {
   *l = (line){f4_from(ray->o), f4_from(ray->d)};
-  if (i4_mask((l->o - l->o) + (l->d - l->d) != f4_all(0.0f)) || !i4_mask(l->d != f4_all(0.0f))) return false;
+  if (i4_mask(f4_is_finite(l->o) & f4_is_finite(l->d)) != 0xf || !i4_mask(l->d != f4_all(0.0f))) return false;
   s->geometry = geometry;
   s->tnear = ray->tnear + 0.0f; /* -0 is 0 */
   s->camera = ray->camera;

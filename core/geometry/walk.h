@@ -165,7 +165,7 @@ EACH_WAY void make_slabs(slabs *r, const rt_group *group, const line *ray, float
   rt_f4 rd = f4_all(1.0f) / f4_copysign(f4_max(f4_abs(d), f4_all(largest * LEAST_D)), d);
   rt_f4 away = f4_copysign(f4_all(pad), d);
   rt_f4 enter_o = f4_plane_origin(o + away, rd), leave_o = f4_plane_origin(o - away, rd);
-  rt_i4 finite = (enter_o - enter_o == 0.0f) & (leave_o - leave_o == 0.0f);
+  rt_i4 finite = f4_is_finite(enter_o) & f4_is_finite(leave_o);
   rt_i4 negative = (rt_i4)d < 0;
   for (int i = 0; i < 3; i++) {
     size_t row = sizeof(float[8]), turn = row & (size_t)negative[i];
