@@ -265,7 +265,7 @@ describe("--denoise", function()
 
   it("takes a scene's word, and no other than the denoisers' names", function()
     local scene = rt.scene {
-      camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } }, background = 1,
+      camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 } }, background = { top = 1, bottom = 0 },
       rt.sphere { center = { 0, 0, 0 }, radius = 1, material = rt.diffuse { color = 0.5 } },
     }
     local picture = scene:render { size = { 16, 16 }, spp = 16, denoise = "builtin" }
