@@ -229,7 +229,8 @@ describe("a light", function()
     },
     ["a sun"] = { rt.sun { direction = { 1, 1, 0 }, irradiance = 2, angle = 40 } },
     ["a lamp under a constant background"] = {
-      rt.sphere { center = { 3, 1, 0 }, radius = 0.5, material = lamp }, background = { 0.5, 0.5, 0.6 },
+      rt.quad { { -1, 2, -1 }, { 1, 2, -1 }, { 1, 2, 1 }, { -1, 2, 1 }, material = lamp },
+      background = { 0.5, 0.5, 0.6 },
     },
     ["a gradient background"] = { background = { top = { 0.1, 0.2, 1 }, bottom = { 1, 0.5, 0 } } },
     ["an environment map"] = { background = envmap() },
