@@ -187,6 +187,7 @@ cloud-demo: all
 
 bench: all
 	$(LUA) spec/bench/bench.lua
+	$(LUA) spec/bench/traversal.lua
 
 # ---- Installing ------------------------------------------------------------------------------------------------------
 
