@@ -363,7 +363,8 @@ typedef struct {
 rt_status rt_isa_select(const char *name, rt_error *err);
 const char *rt_isa(void);
 
-/* Traces many rays, 8 floats each: origin, tnear, direction, tfar; any: only whether they meet something. For benches. */
+/* Traces many rays, 8 floats each: origin, tnear (at least 0), direction, tfar; any: only whether they meet something. For
+ * benches. */
 typedef struct {
   uint64_t hits;
   double t_sum; /* of the hits; 0 with any */

@@ -53,6 +53,21 @@ describe("a floor below a sphere light", function()
   it("has .12 four units aside: .5 * 10 / 25 * 3/5", function() estimate.matches(0.12, scene(4)) end)
 end)
 
+describe("a convex diffuse shape under a constant background", function()
+  -- Every ray that leaves it meets the background: radiance albedo * L, for each sample alone, since the cosine is
+  -- sampled. Sampling the background itself would bring noise.
+  it("is albedo times radiance without any noise", function()
+    local image = rt.scene {
+      camera = rt.camera { from = { 0, 0, 4 }, to = { 0, 0, 0 }, fov = 10 },
+      background = 2,
+      rt.sphere { center = { 0, 0, 0 }, radius = 1, material = rt.diffuse { color = 0.25 } },
+    }:render { size = { 8, 8 }, spp = 4 }
+    for y = 0, 7 do
+      for x = 0, 7 do assert.is_true(math.abs(image:pixel(x, y)[1] - 0.5) < 1e-6) end
+    end
+  end)
+end)
+
 describe("a floor below a disk light", function()
   -- Irradiance from a parallel disk (R) at height h, at distance s from its axis: with Z = 1 + (h^2 + R^2) / s^2...
   -- in closed form E = pi L / 2 (1 - (s^2 + h^2 - R^2) / sqrt((s^2 + h^2 + R^2)^2 - 4 R^2 s^2)).

@@ -177,6 +177,10 @@ describe("rtlua bench traversal", function()
       local line = "RAY,rtlua%%-%%w+,t,%s,1,10,%d,[%%d.]+,[%%d.]+,[%%d.]+,%s\n"
       assert.matches(line:format(set, i, set == "occl" and 0 or 2), result.stdout)
     end
+    dir:write("t.primary", ("<ffffffff"):pack(0, 0, 2, -1, 0, 0, -1, 1e30))
+    local behind = run.rtlua { "bench", "traversal", path, "--rays", dir.path .. "/t", "--threads", "1" }
+    assert.equal(65, behind.code)
+    assert.matches("ray 0 begins at t = %-1: it must be at least 0\n$", behind.stderr)
     local missing = run.rtlua { "bench", "traversal", path, "--rays", dir.path .. "/none" }
     assert.equal(66, missing.code)
     assert.equal(64, run.rtlua({ "bench", "speed", path }).code)

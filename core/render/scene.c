@@ -198,6 +198,11 @@ static void trace_chunk(void *context, size_t chunk, int worker) {
 rt_status rt_scene_trace(const rt_scene *scene, const float *rays, size_t n, bool any, int threads,
                          rt_trace_result *out, rt_error *err) {
   if (!scene->committed) return rt_fail(err, RT_BAD_USAGE, "the scene must be committed before rays are traced");
+  for (size_t i = 0; i < n; i++) {
+    float tnear = rays[8 * i + 3];
+    if (!(tnear >= 0.0f))
+      return rt_fail(err, RT_BAD_DATA, "ray %zu begins at t = %g: it must be at least 0", i, (double)tnear);
+  }
   size_t chunks = n / CHUNK + (n % CHUNK != 0);
   trace_job job = {.scene = scene, .rays = rays, .n = n, .any = any};
   job.chunks = rt_alloc(chunks, sizeof *job.chunks, err);

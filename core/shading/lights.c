@@ -135,7 +135,10 @@ rt_status rt_lights_background(rt_lights *lights, const rt_background_desc *desc
   return RT_OK;
 }
 
-uint32_t rt_lights_count(const rt_lights *lights) { return (uint32_t)lights->n_lights; }
+uint32_t rt_lights_count(const rt_lights *lights) {
+  bool background = lights->environment && rt_environment_mean(lights->environment) > 0.0;
+  return (uint32_t)(lights->n_areas + lights->n_lamps + background);
+}
 
 size_t rt_lights_bytes(const rt_lights *lights) {
   return sizeof *lights + lights->entry_capacity * sizeof *lights->entries +
