@@ -93,9 +93,10 @@ $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(CORE_OBJECTS)
 
-# What one kernel is compiled for (core/geometry/kernel.h), on x86-64.
+# What files that exist for one instruction set are compiled for, on x86-64 (core/base/isa.h).
 ISA.kernel_avx2 := -mavx2 -mfma -mbmi
 ISA.kernel_avx512 := -mavx2 -mfma -mbmi -mavx512f -mavx512vl
+ISA.sets_avx2 := $(ISA.kernel_avx2)
 IS_X86 := $(shell $(CC) -dumpmachine 2>/dev/null | grep -c ^x86_64)
 
 $(OUT)/core/%.o: core/%.c $(OUT)/flags

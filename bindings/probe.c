@@ -40,13 +40,14 @@ static int l_sobol(lua_State *L) {
   return 1;
 }
 
-/* sampler(x, y, sample, seed, set) -> four numbers */
+/* sampler(x, y, sample, seed, set) -> the set's four numbers, and those of the next */
 static int l_sampler(lua_State *L) {
   rt_sampler sampler = rt_sampler_at(check_u32(L, 1), check_u32(L, 2), check_u32(L, 3), check_u32(L, 4));
-  float u[4];
-  rt_sampler_set(&sampler, check_u32(L, 5), u);
-  for (int i = 0; i < 4; i++) lua_pushnumber(L, (lua_Number)u[i]);
-  return 4;
+  const rt_sampler *samplers[] = {&sampler};
+  float u[8], *out[] = {u};
+  rt_sampler_pairs(1, samplers, check_u32(L, 5), out);
+  for (int i = 0; i < 8; i++) lua_pushnumber(L, (lua_Number)u[i]);
+  return 8;
 }
 
 /* filter(name) -> filter:sample(u) -> x, filter:pdf(x) -> density */

@@ -3,6 +3,7 @@
 local rt = require "rtlua"
 local core_of = require("rtlua.scene").core
 local probe = require "rtlua.core.probe"
+local system = require "rtlua.core.system"
 local chi_squared = require "spec.support.chi_squared"
 
 describe("Sobol's sequence", function()
@@ -46,10 +47,28 @@ describe("the sampler", function()
     end
   end)
 
+  it("is the same for every instruction set, and gives the next set's numbers behind those of one", function()
+    local chosen, numbers = system.isa(), {}
+    for _, isa in ipairs { "sse2", "avx2", "avx512", "neon" } do
+      if pcall(system.isa, isa) then
+        local all = {}
+        for _, sample in ipairs { 0, 1, 2, 77, 65535, 65536, 65537, 16777215, 4294967295 } do
+          local u = { probe.sampler(3, 5, sample, 7, 4) }
+          assert.same({ table.unpack(u, 5, 8) }, { table.unpack({ probe.sampler(3, 5, sample, 7, 5) }, 1, 4) })
+          table.move(u, 1, 8, #all + 1, all)
+        end
+        numbers[#numbers + 1] = all
+        assert.same(numbers[1], all)
+      end
+    end
+    system.isa(chosen)
+    assert.is_true(#numbers > 0)
+  end)
+
   it("is uniform and uncorrelated between sets and pixels", function()
     local n, sums, product = 4096, { 0, 0 }, 0
     for i = 0, n - 1 do
-      local a, b = probe.sampler(i, 0, 0, 0, 0), probe.sampler(i, 0, 0, 0, 1)
+      local a, _, _, _, b = probe.sampler(i, 0, 0, 0, 0)
       sums[1], sums[2], product = sums[1] + a, sums[2] + b, product + (a - 0.5) * (b - 0.5)
     end
     -- Standard deviations of the means: sqrt(1 / 12 n), and 1 / (12 sqrt(n)) for the product.

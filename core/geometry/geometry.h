@@ -72,6 +72,9 @@ typedef struct {
   uint64_t placement; /* ordinal of the placed shape's first primitive: names this copy of the shape */
 } rt_surface;
 void rt_surface_at(const rt_geometry *geometry, const rt_ray *ray, const rt_hit *hit, rt_surface *surface);
+/* Fetch what rt_surface_at will read: a triangle's indices, then by them its corners. */
+void rt_surface_prefetch(const rt_geometry *geometry, const rt_hit *hit);
+void rt_surface_prefetch_corners(const rt_geometry *geometry, const rt_hit *hit);
 /* The name of the hit shape, or of its nearest named ancestor; NULL. */
 const char *rt_hit_name(const rt_geometry *geometry, const rt_hit *hit);
 

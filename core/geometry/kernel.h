@@ -6,15 +6,13 @@
 #include "geometry/geometry.h"
 
 typedef struct {
-  const char *name;
   bool (*intersect)(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit);
   bool (*occluded)(const rt_geometry *geometry, const rt_ray *ray, uint64_t target);
 } rt_kernel;
 
+extern const rt_kernel rt_kernel_base; /* of every processor: SSE2 on x86-64, NEON on AArch64 */
 #ifdef __x86_64__
-extern const rt_kernel rt_kernel_sse2, rt_kernel_avx2, rt_kernel_avx512;
-#else
-extern const rt_kernel rt_kernel_base;
+extern const rt_kernel rt_kernel_avx2, rt_kernel_avx512;
 #endif
 
 #endif

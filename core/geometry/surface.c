@@ -51,3 +51,19 @@ void rt_surface_at(const rt_geometry *g, const rt_ray *ray, const rt_hit *hit, r
   surface->primitive = hit->primitive;
   surface->placement = shape->mesh ? hit->ordinal - hit->primitive : hit->ordinal;
 }
+
+void rt_surface_prefetch(const rt_geometry *g, const rt_hit *hit) {
+  const rt_mesh *mesh = g->shapes[hit->shape].mesh;
+  if (mesh) __builtin_prefetch(mesh->indices + 3 * (size_t)hit->primitive);
+}
+
+void rt_surface_prefetch_corners(const rt_geometry *g, const rt_hit *hit) {
+  const rt_mesh *mesh = g->shapes[hit->shape].mesh;
+  if (!mesh) return;
+  const uint32_t *corners = mesh->indices + 3 * (size_t)hit->primitive;
+  for (int i = 0; i < 3; i++) {
+    __builtin_prefetch(mesh->vertices + 3 * (size_t)corners[i]);
+    if (mesh->normals) __builtin_prefetch(mesh->normals + 3 * (size_t)corners[i]);
+    if (mesh->uvs) __builtin_prefetch(mesh->uvs + 2 * (size_t)corners[i]);
+  }
+}

@@ -1,68 +1,17 @@
 /* Owns rays against the scene: which kernel walks through the trees, and the walk through everything, which defines what
  * a kernel must find. Stands on kernel.h and search.h. */
-#include <stdatomic.h>
-#include <string.h>
-
-#include "base/error.h"
+#include "base/isa.h"
 #include "geometry/kernel.h"
 #include "geometry/search.h"
 
-/* ---- Kernels ----------------------------------------------------------------------------------------------------- */
-
-/* Of those that this build has, the best first. */
-static const rt_kernel *const KERNELS[] = {
-#ifdef __x86_64__
-    &rt_kernel_avx512,
-    &rt_kernel_avx2,
-    &rt_kernel_sse2,
-#else
-    &rt_kernel_base,
-#endif
-};
-#define N_KERNELS (sizeof KERNELS / sizeof *KERNELS)
-
-static bool runs_here(const rt_kernel *kernel) {
-#ifdef __x86_64__
-  __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("fma");
-  if (kernel == &rt_kernel_avx2) return avx2;
-  if (kernel == &rt_kernel_avx512)
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
-#endif
-  return kernel != NULL;
-}
-
-static const rt_kernel *find_best(void) {
-  size_t i = 0;
-  while (i + 1 < N_KERNELS && !runs_here(KERNELS[i])) i++;
-  return KERNELS[i];
-}
-
-static _Atomic(const rt_kernel *) chosen; /* NULL: none yet */
-
 static const rt_kernel *kernel(void) {
-  const rt_kernel *k = atomic_load_explicit(&chosen, memory_order_relaxed);
-  if (!k) {
-    k = find_best();
-    atomic_store_explicit(&chosen, k, memory_order_relaxed);
-  }
-  return k;
+#ifdef __x86_64__
+  static const rt_kernel *const by_level[RT_ISAS] = {&rt_kernel_base, &rt_kernel_avx2, &rt_kernel_avx512};
+  return by_level[rt_isa_now()];
+#else
+  return &rt_kernel_base;
+#endif
 }
-
-rt_status rt_isa_select(const char *name, rt_error *err) {
-  for (size_t i = 0; i < N_KERNELS; i++) {
-    if (strcmp(KERNELS[i]->name, name) != 0) continue;
-    if (!runs_here(KERNELS[i]))
-      return rt_fail(err, RT_BAD_USAGE, "%s: this processor has not got it: the best that it has is %s", name,
-                     find_best()->name);
-    atomic_store(&chosen, KERNELS[i]);
-    return RT_OK;
-  }
-  return rt_fail(err, RT_BAD_USAGE, "%s: this build has no such kernel: the best that there is here is %s", name,
-                 find_best()->name);
-}
-
-const char *rt_isa(void) { return kernel()->name; }
 
 bool rt_intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
   return kernel()->intersect(geometry, ray, hit);

@@ -1,5 +1,5 @@
 /* The walk of a ray through trees, for the instruction set that the file which includes this is compiled for. It defines
- * RT_KERNEL and RT_KERNEL_NAME, and gets an rt_kernel of them. Stands on search.h, bvh.h and f8.h.
+ * RT_KERNEL, and gets an rt_kernel of this name. Stands on search.h, bvh.h and f8.h.
  *
  * A hit is the least (t, ordinal) among all primitives that their exact tests accept (triangle.h, shape.c). The tree
  * may only leave out what cannot be that, by two written bounds.
@@ -334,4 +334,4 @@ static bool occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t ta
   return s.found;
 }
 
-const rt_kernel RT_KERNEL = {RT_KERNEL_NAME, intersect, occluded};
+const rt_kernel RT_KERNEL = {intersect, occluded};

@@ -19,9 +19,16 @@ typedef struct {
   uint32_t rays; /* traced, shadow rays too */
 } rt_path_sample;
 
-/* Pixel (x, y) of the whole picture, sample number `sample`: a pure function of these, the scene and the settings.
- * features: NULL where nobody wants them. */
-rt_path_sample rt_integrator_sample(const rt_integrator *integrator, int x, int y, uint32_t sample,
-                                    rt_features *features);
+/* One sample of one pixel of the whole picture. */
+typedef struct {
+  int x, y;
+  uint32_t sample;
+} rt_path_start;
+#define RT_BATCH 64 /* paths that go together: enough to hide each other's waiting, few enough for the first cache */
+
+/* n samples, RT_BATCH at most. Each is a pure function of its pixel, its number, the scene and the settings, whatever
+ * the others are. features: n of them, or NULL where nobody wants them. */
+void rt_integrator_samples(const rt_integrator *integrator, const rt_path_start *starts, size_t n, rt_path_sample *out,
+                           rt_features *features);
 
 #endif

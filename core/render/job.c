@@ -145,38 +145,66 @@ static bool find_wanted(rt_job *job, item *item) {
   return true;
 }
 
+/* Of one pixel's samples within an item, for measure_noise. */
+typedef struct {
+  double sum, squares;
+  uint32_t kept;
+} luminances;
+
+/* Samples that wait to be made together. */
+typedef struct {
+  size_t n;
+  rt_path_start starts[RT_BATCH];
+  uint8_t pixels[RT_BATCH]; /* of the item */
+} waiting;
+_Static_assert(TILE *TILE <= 256, "pixels has 8 bits");
+
+static void make_samples(rt_job *job, item *item, waiting *w, luminances *of) {
+  rt_path_sample made[RT_BATCH];
+  rt_features features[RT_BATCH];
+  bool kept = item->cells.aovs != 0;
+  rt_integrator_samples(&job->integrator, w->starts, w->n, made, kept ? features : NULL);
+  for (size_t i = 0; i < w->n; i++) {
+    rt_film_sample sample = {w->starts[i].sample, made[i].radiance, made[i].covered, kept ? &features[i] : NULL};
+    rt_sample_fate fate = rt_film_cells_add(&item->cells, w->pixels[i], &sample);
+    item->rays += made[i].rays;
+    item->not_finite += fate == RT_SAMPLE_NOT_FINITE;
+    item->overflow += fate == RT_SAMPLE_OVERFLOW;
+    if (fate != RT_SAMPLE_KEPT) continue;
+    double luminance = (double)rgb_luminance(sample.radiance);
+    luminances *l = &of[w->pixels[i]];
+    l->sum += luminance;
+    l->squares += luminance * luminance;
+    l->kept++;
+  }
+  item->samples += w->n;
+  w->n = 0;
+}
+
 /* False when the job was stopped on the way. */
 static bool render_item(rt_job *job, item *item) {
   const int *crop = job->settings.crop;
   const uint16_t *wanted = item->wanted;
-  rt_features features, *if_kept = item->cells.aovs ? &features : NULL;
+  luminances of[TILE * TILE] = {0};
+  waiting w = {.n = 0};
   size_t i = 0;
   rt_film_cells_clear(&item->cells);
   item->samples = item->rays = item->not_finite = item->overflow = 0;
   item->noise = (noise){0};
   for (int y = item->rect.y0; y < item->rect.y1; y++) {
     for (int x = item->rect.x0; x < item->rect.x1; x++, i++, wanted++) {
-      if (atomic_load_explicit(&job->stop, memory_order_relaxed)) return false;
-      double sum = 0.0, squares = 0.0;
-      uint32_t taken = 0;
       for (uint32_t s = item->begin; s < item->end; s++) {
         if (!(*wanted >> (s - item->begin) & 1u)) continue;
-        rt_path_sample sample = rt_integrator_sample(&job->integrator, x + crop[0], y + crop[1], s, if_kept);
-        rt_sample_fate fate =
-            rt_film_cells_add(&item->cells, i, &(rt_film_sample){s, sample.radiance, sample.covered, if_kept});
-        taken++;
-        item->rays += sample.rays;
-        item->not_finite += fate == RT_SAMPLE_NOT_FINITE;
-        item->overflow += fate == RT_SAMPLE_OVERFLOW;
-        if (fate != RT_SAMPLE_KEPT) continue;
-        double luminance = (double)rgb_luminance(sample.radiance);
-        sum += luminance;
-        squares += luminance * luminance;
+        w.starts[w.n] = (rt_path_start){x + crop[0], y + crop[1], s};
+        w.pixels[w.n++] = (uint8_t)i;
+        if (w.n < RT_BATCH) continue;
+        if (atomic_load_explicit(&job->stop, memory_order_relaxed)) return false;
+        make_samples(job, item, &w, of);
       }
-      item->samples += taken;
-      measure_noise(&item->noise, sum, squares, taken);
     }
   }
+  if (w.n > 0) make_samples(job, item, &w, of);
+  for (size_t j = 0; j < i; j++) measure_noise(&item->noise, of[j].sum, of[j].squares, of[j].kept);
   return true;
 }
 

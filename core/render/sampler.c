@@ -3,9 +3,7 @@
 #include <pthread.h>
 
 #include "base/hash.h"
-
-/* Four 32-bit lanes, one a dimension. Integers only: the same on every machine. */
-typedef uint32_t lanes __attribute__((vector_size(16)));
+#include "base/isa.h"
 
 /* Joe and Kuo 2008, "Constructing Sobol sequences with better two-dimensional projections", new-joe-kuo-6: for each
  * dimension behind the first the degree of its primitive polynomial, the polynomial's inner coefficients and the
@@ -19,22 +17,12 @@ static const struct {
     {3, 1, {1, 3, 1}},
 };
 
-/* reversed[n][v]: the bit-reversed point whose index has nibble n equal to v and zeros elsewhere; points add by
- * exclusive or. */
-static lanes reversed[8][16];
+rt_sobol_point rt_sobol_reversed[8][16];
 static uint32_t directions[4][32]; /* directions[d][i]: the point of index 2^i */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static uint32_t reverse_bits(uint32_t x) {
   x = __builtin_bswap32(x);
-  x = (x & 0x0f0f0f0fu) << 4 | (x >> 4 & 0x0f0f0f0fu);
-  x = (x & 0x33333333u) << 2 | (x >> 2 & 0x33333333u);
-  return (x & 0x55555555u) << 1 | (x >> 1 & 0x55555555u);
-}
-
-static lanes reverse_bits_lanes(lanes x) {
-  x = x << 16 | x >> 16;
-  x = (x & 0x00ff00ffu) << 8 | (x >> 8 & 0x00ff00ffu);
   x = (x & 0x0f0f0f0fu) << 4 | (x >> 4 & 0x0f0f0f0fu);
   x = (x & 0x33333333u) << 2 | (x >> 2 & 0x33333333u);
   return (x & 0x55555555u) << 1 | (x >> 1 & 0x55555555u);
@@ -66,7 +54,8 @@ static void prepare(void) {
   }
   for (int n = 0; n < 8; n++) {
     for (uint32_t value = 0; value < 16; value++) {
-      for (int d = 0; d < 4; d++) reversed[n][value][d] = reverse_bits(sobol_point(value << 4 * n, (uint32_t)d));
+      for (int d = 0; d < 4; d++)
+        rt_sobol_reversed[n][value][d] = reverse_bits(sobol_point(value << 4 * n, (uint32_t)d));
     }
   }
 }
@@ -76,32 +65,17 @@ uint32_t rt_sobol(uint32_t index, uint32_t dimension) {
   return sobol_point(index, dimension & 3);
 }
 
-/* A hash in which each bit depends on itself and the lower ones alone: on bit-reversed numbers it is an Owen
- * scramble. Laine and Karras 2011, with the constants of Vegdahl 2021, "Building a Better LK Hash". */
-#define LAINE_KARRAS(x, seed)                                                                                          \
-  do {                                                                                                                 \
-    (x) ^= (x)*0x3d20adeau;                                                                                            \
-    (x) += (seed);                                                                                                     \
-    (x) *= ((seed) >> 16) | 1;                                                                                         \
-    (x) ^= (x)*0x05526c56u;                                                                                            \
-    (x) ^= (x)*0x53a22864u;                                                                                            \
-  } while (0)
-
 rt_sampler rt_sampler_at(uint32_t x, uint32_t y, uint32_t sample, uint32_t seed) {
   pthread_once(&once, prepare);
   return (rt_sampler){hash_combine(hash_combine(hash_u32(seed), x), y), sample};
 }
 
-void rt_sampler_set(const rt_sampler *sampler, uint32_t set, float out[4]) {
-  uint32_t seed = hash_combine(sampler->seed, set);
-  uint32_t index = reverse_bits(sampler->index);
-  LAINE_KARRAS(index, seed);
-  index = reverse_bits(index);
-  lanes point = reversed[0][index & 15];
-  for (int n = 1; n < 8; n++) point ^= reversed[n][index >> 4 * n & 15];
-  lanes scramble = {hash_u32(seed ^ 0x1f83d9abu), hash_u32(seed ^ 0x5be0cd19u), hash_u32(seed ^ 0x9b05688cu),
-                    hash_u32(seed ^ 0x510e527fu)};
-  LAINE_KARRAS(point, scramble);
-  point = reverse_bits_lanes(point);
-  for (int d = 0; d < 4; d++) out[d] = (float)(point[d] >> 8) * 0x1p-24f;
+void rt_sampler_pairs(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]) {
+#ifdef __x86_64__
+  if (rt_isa_now() >= RT_ISA_AVX2) {
+    rt_sampler_pairs_avx2(n, samplers, set, out);
+    return;
+  }
+#endif
+  rt_sampler_pairs_base(n, samplers, set, out);
 }

@@ -4,6 +4,7 @@
 #ifndef RT_RENDER_SAMPLER_H
 #define RT_RENDER_SAMPLER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
@@ -12,9 +13,20 @@ typedef struct {
 
 /* x and y count from the whole picture's top left, so that crops see the same numbers. */
 rt_sampler rt_sampler_at(uint32_t x, uint32_t y, uint32_t sample, uint32_t seed);
-/* Four uniform numbers in [0, 1) for dimensions 4 set .. 4 set + 3. */
-void rt_sampler_set(const rt_sampler *sampler, uint32_t set, float out[4]);
+/* For each of n samplers eight uniform numbers in [0, 1): the four of `set`, then those of the next set. */
+void rt_sampler_pairs(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]);
 /* Sobol's sequence itself, unscrambled, by Joe and Kuo's direction numbers: dimension 0 to 3, binary order. */
 uint32_t rt_sobol(uint32_t index, uint32_t dimension);
+
+/* ---- Between sampler.c and sets.h ---- */
+
+/* Four dimensions. */
+typedef uint32_t rt_sobol_point __attribute__((vector_size(16)));
+/* [n][v]: the bit-reversed point whose index has nibble n equal to v and zeros elsewhere; points add by exclusive or.
+ * Filled in by the first rt_sampler_at. */
+extern rt_sobol_point rt_sobol_reversed[8][16];
+/* rt_sampler_pairs for an instruction set each. */
+void rt_sampler_pairs_base(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]);
+void rt_sampler_pairs_avx2(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]);
 
 #endif
