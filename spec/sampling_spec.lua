@@ -3,7 +3,7 @@
 local rt = require "rtlua"
 local core_of = require("rtlua.scene").core
 local probe = require "rtlua.core.probe"
-local system = require "rtlua.core.system"
+local system = require "rtlua.system"
 local chi_squared = require "spec.support.chi_squared"
 
 describe("Sobol's sequence", function()
