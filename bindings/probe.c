@@ -104,7 +104,8 @@ static int l_bsdf(lua_State *L) {
 static int l_bsdf_eval(lua_State *L) {
   const rt_bsdf *bsdf = luaL_checkudata(L, 1, BSDF);
   float pdf;
-  push_vec3(L, rt_bsdf_eval(bsdf, check_vec3(L, 2), check_vec3(L, 5), &pdf));
+  rt_vec3 wo = check_vec3(L, 2), wi = check_vec3(L, 5);
+  push_vec3(L, rt_bsdf_eval(bsdf, &wo, &wi, &pdf));
   lua_pushnumber(L, (lua_Number)pdf);
   return 4;
 }
@@ -114,7 +115,8 @@ static int l_bsdf_sample(lua_State *L) {
   const rt_bsdf *bsdf = luaL_checkudata(L, 1, BSDF);
   rt_vec3 u = check_vec3(L, 5);
   rt_bsdf_sample_t sample;
-  if (!rt_bsdf_sample(bsdf, check_vec3(L, 2), (const float[3]){u.x, u.y, u.z}, &sample)) return 0;
+  rt_vec3 wo = check_vec3(L, 2);
+  if (!rt_bsdf_sample(bsdf, &wo, (const float[3]){u.x, u.y, u.z}, &sample)) return 0;
   push_vec3(L, sample.wi);
   push_vec3(L, sample.weight);
   lua_pushnumber(L, (lua_Number)sample.pdf);

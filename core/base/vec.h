@@ -26,6 +26,8 @@ static inline rt_vec3 v3_normalize(rt_vec3 a) {
   double s = 1.0 / sqrt(length2);
   return v3((float)(a.x * s), (float)(a.y * s), (float)(a.z * s));
 }
+/* Of a vector whose length is off 1 by rounding: the first terms of 1 / sqrt(1 + x). */
+static inline rt_vec3 v3_renormalize(rt_vec3 a) { return v3_scale(a, 1.5f - 0.5f * v3_dot(a, a)); }
 static inline float f_min(float a, float b) { return a < b ? a : b; }
 static inline float f_max(float a, float b) { return a > b ? a : b; }
 static inline float f_clamp(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; } /* NaN stays NaN */

@@ -287,29 +287,36 @@ int rt_shape_roots(const rt_shape *shape, rt_vec3 o, rt_vec3 d, double t[2], uin
 
 /* ---- Points ------------------------------------------------------------------------------------------------------ */
 
-static rt_d3 interpolate(const float *values, const uint32_t *i, double b0, double b1, double b2) {
-  const float *a = values + 3 * (size_t)i[0], *b = values + 3 * (size_t)i[1], *c = values + 3 * (size_t)i[2];
-  return d3(b0 * a[0] + b1 * b[0] + b2 * c[0], b0 * a[1] + b1 * b[1] + b2 * c[1], b0 * a[2] + b1 * b[2] + b2 * c[2]);
+static rt_d3 load(const float *p) { return d3(p[0], p[1], p[2]); }
+
+/* Of a ray that leaves the point: no corner is farther from it, along an axis, than the longest edge. */
+static double triangle_error(rt_d3 ab, rt_d3 ac) {
+  return RT_TRIANGLE_ERROR * d_max(d3_abs_max(ab), d_max(d3_abs_max(ac), d3_abs_max(d3_sub(ac, ab))));
 }
 
 void rt_point_on_triangle(const rt_shape *shape, uint32_t primitive, double b1, double b2, rt_point *out) {
   const rt_mesh *mesh = shape->mesh;
-  const uint32_t *i = mesh->indices + 3 * (size_t)primitive;
-  double b0 = 1.0 - b1 - b2;
-  rt_d3 a = d3_from(rt_mesh_vertex(mesh, i[0])), b = d3_from(rt_mesh_vertex(mesh, i[1])),
-        c = d3_from(rt_mesh_vertex(mesh, i[2]));
-  out->p = interpolate(mesh->vertices, i, b0, b1, b2);
-  out->n = d3_cross(d3_sub(b, a), d3_sub(c, a));
-  out->ns = mesh->normals ? interpolate(mesh->normals, i, b0, b1, b2) : d3(0.0, 0.0, 0.0);
-  double reach =
-      d_max(d3_abs_max(d3_sub(a, out->p)), d_max(d3_abs_max(d3_sub(b, out->p)), d3_abs_max(d3_sub(c, out->p))));
-  double error = RT_TRIANGLE_ERROR * reach;
+  const uint32_t *corners = mesh->indices + 3 * (size_t)primitive;
+  size_t i = 3 * (size_t)corners[0], j = 3 * (size_t)corners[1], k = 3 * (size_t)corners[2];
+  rt_d3 a = load(mesh->vertices + i), ab = d3_sub(load(mesh->vertices + j), a),
+        ac = d3_sub(load(mesh->vertices + k), a);
+  double error = triangle_error(ab, ac);
+  out->p = d3_mad(d3_mad(a, ab, b1), ac, b2);
+  out->n = d3_cross(ab, ac);
   out->error = d3(error, error, error);
+  out->ns = d3(0.0, 0.0, 0.0);
+  if (mesh->normals) {
+    const float *na = mesh->normals + i, *nb = mesh->normals + j, *nc = mesh->normals + k;
+    float f1 = (float)b1, f2 = (float)b2, f0 = 1.0f - f1 - f2;
+    out->ns = d3(f0 * na[0] + f1 * nb[0] + f2 * nc[0], f0 * na[1] + f1 * nb[1] + f2 * nc[1],
+                 f0 * na[2] + f1 * nb[2] + f2 * nc[2]);
+  }
   out->u = (float)b1;
   out->v = (float)b2;
   if (mesh->uvs) {
-    const float *ta = mesh->uvs + 2 * (size_t)i[0], *tb = mesh->uvs + 2 * (size_t)i[1],
-                *tc = mesh->uvs + 2 * (size_t)i[2];
+    const float *ta = mesh->uvs + 2 * (size_t)corners[0], *tb = mesh->uvs + 2 * (size_t)corners[1],
+                *tc = mesh->uvs + 2 * (size_t)corners[2];
+    double b0 = 1.0 - b1 - b2;
     out->u = (float)(b0 * ta[0] + b1 * tb[0] + b2 * tc[0]);
     out->v = (float)(b0 * ta[1] + b1 * tb[1] + b2 * tc[1]);
   }

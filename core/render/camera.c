@@ -92,12 +92,17 @@ void rt_camera_get_matrices(const rt_camera *camera, int width, int height, rt_c
   }
 }
 
-rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v) {
+void rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v, rt_ray *out) {
   double unit = 2.0 * camera->half_height / height;
   double sx = (x - 0.5 * width) * unit, sy = (0.5 * height - y) * unit;
-  float sine, cosine;
-  rt_sincos_turn(v, &sine, &cosine);
-  double radius = camera->aperture * (double)sqrtf(u), lx = radius * cosine, ly = radius * sine;
+  double lx = 0.0, ly = 0.0;
+  if (camera->aperture > 0.0f) {
+    float sine, cosine;
+    rt_sincos_turn(v, &sine, &cosine);
+    double radius = camera->aperture * (double)sqrtf(u);
+    lx = radius * cosine;
+    ly = radius * sine;
+  }
   bool perspective = camera->kind == RT_CAMERA_PERSPECTIVE;
   /* The point in focus, seen from the lens point: both in the camera's frame, in units of the focus distance for the
    * first. */
@@ -115,7 +120,7 @@ rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, d
     d[i] = camera->focus * camera->forward[i] + (px - ox) * camera->right[i] + (py - oy) * camera->up[i];
   }
   normalize(d);
-  return (rt_ray){.o = v3((float)o[0], (float)o[1], (float)o[2]),
+  *out = (rt_ray){.o = v3((float)o[0], (float)o[1], (float)o[2]),
                   .d = v3((float)d[0], (float)d[1], (float)d[2]),
                   .tnear = 0.0f,
                   .tfar = INFINITY,

@@ -17,7 +17,7 @@ typedef struct {
 rt_status rt_camera_init(rt_camera *camera, const rt_camera_desc *desc, rt_error *err);
 void rt_camera_hash(const rt_camera_desc *desc, rt_sha256 *sha);
 /* x and y in pixels from the top left of a width by height picture, pixel centres at .5; lens u, v in [0, 1). */
-rt_ray rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v);
+void rt_camera_ray(const rt_camera *camera, int width, int height, double x, double y, float u, float v, rt_ray *out);
 /* The distance of a point along the camera's axis. */
 float rt_camera_depth(const rt_camera *camera, rt_vec3 p);
 /* Of a width by height picture. NDC's z is 0 one scene unit before a perspective camera and 1 at infinity, and camera

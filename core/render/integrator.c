@@ -37,8 +37,9 @@ typedef struct {
   rt_surface surface;
   rt_bsdf bsdf;
   rt_frame frame;
-  rt_vec3 wo;   /* world, towards where the path came from */
-  rt_vec3 side; /* geometric normal on the side of wo */
+  rt_vec3 wo;       /* world, towards where the path came from */
+  rt_vec3 local_wo; /* in the frame */
+  rt_vec3 side;     /* geometric normal on the side of wo */
 } vertex;
 
 /* A ray to a sampled point of a light, and what arrives along it if nothing is in the way. */
@@ -83,7 +84,7 @@ static bool is_transmissive(const rt_bsdf *bsdf) { return bsdf->kind == RT_BSDF_
 
 /* The frame for a normal on the outward side. Opaque materials reflect on both sides, so theirs is turned to the
  * viewer; glass needs to know which side is outside. */
-static rt_frame oriented_frame(const vertex *v, rt_vec3 normal) {
+static inline __attribute__((always_inline)) rt_frame oriented_frame(const vertex *v, rt_vec3 normal) {
   bool turn = !is_transmissive(&v->bsdf) && v3_dot(v->surface.ng, v->wo) < 0.0f;
   return frame_from_z(turn ? v3_neg(normal) : normal);
 }
@@ -94,6 +95,7 @@ static void set_frame(vertex *v, uint32_t depth) {
   v->side = front ? v->surface.ng : v3_neg(v->surface.ng);
   bool shaded = front == seen_front && depth < SHADING_NORMALS_END;
   v->frame = oriented_frame(v, shaded ? v->surface.ns : v->surface.ng);
+  v->local_wo = frame_to_local(&v->frame, v->wo);
 }
 
 static void add(path *p, uint32_t scatterings, rt_rgb radiance) {
@@ -127,13 +129,13 @@ static bool choose_light(const rt_scene *scene, const vertex *v, rt_rgb throughp
   /* 48 bits for the choice, since there may be more than 2^24 lights. */
   double pick = (double)u[0] + (double)u[3] * 0x1p-24;
   if (!rt_lights_sample(scene->lights, scene->materials, v->surface.p, pick, u[1], u[2], &light)) return false;
-  rt_vec3 wi = frame_to_local(&v->frame, light.wi), wo = frame_to_local(&v->frame, v->wo);
+  rt_vec3 wi = frame_to_local(&v->frame, light.wi);
   /* By the shading normal light may come from the side that the geometric normal says is dark: such light would leak
    * through. */
   bool reflects = v3_dot(v->side, light.wi) > 0.0f;
-  if (reflects != (wi.z * wo.z > 0.0f)) return false;
+  if (reflects != (wi.z * v->local_wo.z > 0.0f)) return false;
   float pdf;
-  rt_rgb f = rt_bsdf_eval(&v->bsdf, wo, wi, &pdf);
+  rt_rgb f = rt_bsdf_eval(&v->bsdf, &v->local_wo, &wi, &pdf);
   if (v3_is_zero(f)) return false;
   float weight = (light.delta ? 1.0f : power_heuristic(light.pdf, pdf)) / light.pdf;
   out->radiance = v3_scale(v3_mul(v3_mul(throughput, f), light.radiance), weight);
@@ -141,19 +143,22 @@ static bool choose_light(const rt_scene *scene, const vertex *v, rt_rgb throughp
   return !v3_is_zero(out->radiance) && make_shadow_ray(&out->ray, &v->surface, &light);
 }
 
+/* The direction in the world of one in a frame; false where it is on the wrong side of the surface. */
+static bool leaves(const vertex *v, const rt_frame *frame, const rt_bsdf_sample_t *sample, rt_vec3 *wi) {
+  *wi = v3_renormalize(frame_to_world(frame, sample->wi));
+  float cosine = v3_dot(v->side, *wi);
+  return sample->transmission ? cosine < 0.0f : cosine > 0.0f;
+}
+
 /* Chooses the next direction; false when the path ends. Where a specular direction by the shading normal lies on the
  * wrong side of the surface, the geometric normal is used: energy is kept, and glass stays as clear as it should be. */
 static bool scatter(const vertex *v, const float u[3], rt_bsdf_sample_t *sample, rt_vec3 *wi) {
-  rt_frame frame = v->frame;
-  for (int attempt = 0; attempt < 2; attempt++) {
-    if (!rt_bsdf_sample(&v->bsdf, frame_to_local(&frame, v->wo), u, sample)) return false;
-    *wi = v3_normalize(frame_to_world(&frame, sample->wi));
-    float cosine = v3_dot(v->side, *wi);
-    if (sample->transmission ? cosine < 0.0f : cosine > 0.0f) return true;
-    if (!sample->delta) return false;
-    frame = oriented_frame(v, v->surface.ng);
-  }
-  return false;
+  if (!rt_bsdf_sample(&v->bsdf, &v->local_wo, u, sample)) return false;
+  if (leaves(v, &v->frame, sample, wi)) return true;
+  if (!sample->delta) return false;
+  rt_frame frame = oriented_frame(v, v->surface.ng);
+  rt_vec3 wo = frame_to_local(&frame, v->wo);
+  return rt_bsdf_sample(&v->bsdf, &wo, u, sample) && leaves(v, &frame, sample, wi);
 }
 
 /* The probability of going on. eta_scale takes out the radiance's change by refraction, which a later refraction will
@@ -225,7 +230,7 @@ static void start(batch *b, const rt_integrator *integrator, const rt_path_start
     path *p = &b->paths[i];
     double x = starts[i].x + 0.5 + (double)rt_filter_sample(&integrator->filter, p->u[0]);
     double y = starts[i].y + 0.5 + (double)rt_filter_sample(&integrator->filter, p->u[1]);
-    p->ray = rt_camera_ray(&b->scene->camera, settings->width, settings->height, x, y, p->u[2], p->u[3]);
+    rt_camera_ray(&b->scene->camera, settings->width, settings->height, x, y, p->u[2], p->u[3], &p->ray);
     p->from = p->ray.o;
   }
 }

@@ -7,6 +7,7 @@
 #include "render/sampler.h"
 
 #ifdef __AVX2__
+#include <immintrin.h>
 #define WIDTH 8
 #else
 #define WIDTH 4
@@ -63,27 +64,37 @@ static inline void set_out(const uint32_t seed[WIDTH], const uint32_t index[WIDT
 }
 
 /* Four dimensions of the point, bits reversed. */
-static inline void look_up(uint32_t index, uint32_t out[4]) {
+static inline rt_sobol_point look_up(uint32_t index) {
   rt_sobol_point point = rt_sobol_reversed[0][index & 15];
   for (int n = 1; n < SHUFFLED_BITS / 4; n++) point ^= rt_sobol_reversed[n][index >> 4 * n & 15];
   for (int n = SHUFFLED_BITS / 4; n < 8 && index >> 4 * n; n++) point ^= rt_sobol_reversed[n][index >> 4 * n & 15];
-  memcpy(out, &point, sizeof point);
+  return point;
 }
 
-/* Eight numbers: the points of two sets, each dimension scrambled by a seed of its own. */
-static inline void finish(const uint32_t seed[2], const uint32_t points[8], float out[8]) {
-  static const uint32_t of_dimension[8] = {0x1f83d9abu, 0x5be0cd19u, 0x9b05688cu, 0x510e527fu,
-                                           0x1f83d9abu, 0x5be0cd19u, 0x9b05688cu, 0x510e527fu};
-  const uint32_t seeds[8] = {seed[0], seed[0], seed[0], seed[0], seed[1], seed[1], seed[1], seed[1]};
-  for (int i = 0; i < 8; i += WIDTH) {
-    lanes x, s, d;
-    memcpy(&x, points + i, sizeof x);
-    memcpy(&s, seeds + i, sizeof s);
-    memcpy(&d, of_dimension + i, sizeof d);
-    x = reverse_lanes(scramble_lanes(x, hash_lanes(s ^ d)));
-    float_lanes u = __builtin_convertvector((signed_lanes)(x >> 8), float_lanes) * 0x1p-24f;
-    memcpy(out + i, &u, sizeof u);
-  }
+/* Numbers of points whose dimensions are scrambled, each by a seed of its own. */
+static inline __attribute__((always_inline)) void finish(lanes point, lanes seed, float *out) {
+  const uint32_t a = 0x1f83d9abu, b = 0x5be0cd19u, c = 0x9b05688cu, d = 0x510e527fu;
+#if WIDTH == 8
+  const lanes of_dimension = {a, b, c, d, a, b, c, d};
+#else
+  const lanes of_dimension = {a, b, c, d};
+#endif
+  point = reverse_lanes(scramble_lanes(point, hash_lanes(seed ^ of_dimension)));
+  float_lanes u = __builtin_convertvector((signed_lanes)(point >> 8), float_lanes) * 0x1p-24f;
+  memcpy(out, &u, sizeof u);
+}
+
+/* Eight numbers: the points of two sets. In registers: what is put together in memory from parts that have just been
+ * stored waits for the stores. */
+static inline void finish_pair(const uint32_t seed[2], const uint32_t shuffled[2], float out[8]) {
+  rt_sobol_point p = look_up(shuffled[0]), q = look_up(shuffled[1]);
+#if WIDTH == 8
+  lanes seeds = (lanes)_mm256_set_m128i(_mm_set1_epi32((int)seed[1]), _mm_set1_epi32((int)seed[0]));
+  finish((lanes)_mm256_set_m128i((__m128i)q, (__m128i)p), seeds, out);
+#else
+  finish(p, (lanes){seed[0], seed[0], seed[0], seed[0]}, out);
+  finish(q, (lanes){seed[1], seed[1], seed[1], seed[1]}, out + 4);
+#endif
 }
 
 void RT_SETS(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]) {
@@ -95,11 +106,8 @@ void RT_SETS(size_t n, const rt_sampler *const samplers[], uint32_t set, float *
       index[i] = samplers[begin + i]->index;
     }
     for (uint32_t k = 0; k < 2; k++) set_out(seed, index, set + k, seeds[k], shuffled[k]);
-    for (size_t i = 0; i < count; i++) {
-      uint32_t points[8];
-      look_up(shuffled[0][i], points);
-      look_up(shuffled[1][i], points + 4);
-      finish((const uint32_t[2]){seeds[0][i], seeds[1][i]}, points, out[begin + i]);
-    }
+    for (size_t i = 0; i < count; i++)
+      finish_pair((const uint32_t[2]){seeds[0][i], seeds[1][i]}, (const uint32_t[2]){shuffled[0][i], shuffled[1][i]},
+                  out[begin + i]);
   }
 }

@@ -19,8 +19,8 @@ rt_vec3 cosine_sample(float u0, float u1) {
   return v3(r * cosine, r * copysignf(sine, turn), z);
 }
 
-static rt_rgb diffuse_eval(const rt_bsdf *bsdf, rt_vec3 wi, float *pdf) {
-  *pdf = wi.z * (1.0f / RT_PI_F);
+static rt_rgb diffuse_eval(const rt_bsdf *bsdf, float cosine, float *pdf) {
+  *pdf = cosine * (1.0f / RT_PI_F);
   return v3_scale(bsdf->color, *pdf);
 }
 
@@ -54,14 +54,14 @@ rt_rgb rt_bsdf_albedo(const rt_bsdf *bsdf) {
   return v3_all(1.0f);
 }
 
-rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf) {
+rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, const rt_vec3 *wo, const rt_vec3 *wi, float *pdf) {
   *pdf = 0.0f;
-  if (bsdf->kind == RT_BSDF_GLASS) return glass_eval(bsdf, wo, wi, pdf);
-  if (!(wo.z > 0.0f) || !(wi.z > 0.0f)) return rgb_black();
+  if (bsdf->kind == RT_BSDF_GLASS) return glass_eval(bsdf, *wo, *wi, pdf);
+  if (!(wo->z > 0.0f) || !(wi->z > 0.0f)) return rgb_black();
   switch (bsdf->kind) {
-  case RT_BSDF_DIFFUSE: return diffuse_eval(bsdf, wi, pdf);
-  case RT_BSDF_METAL: return metal_eval(bsdf, wo, wi, pdf);
-  case RT_BSDF_PLASTIC: return plastic_eval(bsdf, wo, wi, pdf);
+  case RT_BSDF_DIFFUSE: return diffuse_eval(bsdf, wi->z, pdf);
+  case RT_BSDF_METAL: return metal_eval(bsdf, *wo, *wi, pdf);
+  case RT_BSDF_PLASTIC: return plastic_eval(bsdf, *wo, *wi, pdf);
   case RT_BSDF_GLASS:
   case RT_BSDF_MIRROR:
   case RT_BSDF_NONE: break;
@@ -69,14 +69,14 @@ rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf) {
   return rgb_black();
 }
 
-bool rt_bsdf_sample(const rt_bsdf *bsdf, rt_vec3 wo, const float u[3], rt_bsdf_sample_t *out) {
-  if (bsdf->kind == RT_BSDF_GLASS) return glass_sample(bsdf, wo, u, out);
-  if (!(wo.z > 0.0f)) return false;
+bool rt_bsdf_sample(const rt_bsdf *bsdf, const rt_vec3 *wo, const float u[3], rt_bsdf_sample_t *out) {
+  if (bsdf->kind == RT_BSDF_GLASS) return glass_sample(bsdf, *wo, u, out);
+  if (!(wo->z > 0.0f)) return false;
   switch (bsdf->kind) {
   case RT_BSDF_DIFFUSE: return diffuse_sample(bsdf, u, out);
-  case RT_BSDF_MIRROR: sample_delta(out, v3(-wo.x, -wo.y, wo.z), bsdf->color); return true;
-  case RT_BSDF_METAL: return metal_sample(bsdf, wo, u, out);
-  case RT_BSDF_PLASTIC: return plastic_sample(bsdf, wo, u, out);
+  case RT_BSDF_MIRROR: sample_delta(out, v3(-wo->x, -wo->y, wo->z), bsdf->color); return true;
+  case RT_BSDF_METAL: return metal_sample(bsdf, *wo, u, out);
+  case RT_BSDF_PLASTIC: return plastic_sample(bsdf, *wo, u, out);
   case RT_BSDF_GLASS:
   case RT_BSDF_NONE: break;
   }

@@ -216,20 +216,6 @@ static rt_status describe(const rt_materials *materials, const rt_material_desc 
   return status;
 }
 
-rt_status rt_materials_add(rt_materials *materials, const rt_material_desc *desc, uint32_t *id, rt_error *err) {
-  material m;
-  rt_status status = describe(materials, desc, &m, err);
-  if (status != RT_OK) return status;
-  if (materials->n_materials == RT_NONE - 1) return rt_fail(err, RT_BAD_DATA, "too many materials: use fewer");
-  void *array = materials->materials;
-  if (!rt_grow(&array, &materials->material_capacity, (size_t)materials->n_materials + 1, sizeof m, err))
-    return RT_NO_MEMORY;
-  materials->materials = array;
-  materials->materials[materials->n_materials] = m;
-  *id = materials->n_materials++;
-  return RT_OK;
-}
-
 /* ---- Parameters at a point, in range whatever an image holds ---- */
 
 static float bounded(float x, float low, float high) { return x > low ? f_min(x, high) : low; } /* a NaN is low */
@@ -269,7 +255,7 @@ typedef struct {
   float weight;
 } visit;
 
-rt_rgb rt_material_emission(const rt_materials *materials, uint32_t id, float u, float v, bool front) {
+static rt_rgb emission_at(const rt_materials *materials, uint32_t id, float u, float v, bool front) {
   visit stack[RT_SHADING_NESTING + 1]; /* each level replaces one entry by at most two */
   int n = 0;
   float sides = (float)rt_material_emission_sides(materials, id);
@@ -296,6 +282,11 @@ rt_rgb rt_material_emission(const rt_materials *materials, uint32_t id, float u,
   return sum;
 }
 
+rt_rgb rt_material_emission(const rt_materials *materials, uint32_t id, float u, float v, bool front) {
+  const material *m = &materials->materials[id];
+  return m->emission_is_steady ? m->emission[front] : emission_at(materials, id, u, v, front);
+}
+
 /* ---- The BSDF at a point ---- */
 
 /* True with probability amount; *pick is uniform again afterwards. */
@@ -306,15 +297,8 @@ static bool choose(float *pick, float amount) {
   return second;
 }
 
-void rt_material_bsdf(const rt_materials *materials, uint32_t id, float u, float v, bool front, float *pick,
-                      rt_bsdf *out) {
-  const material *m = &materials->materials[id];
-  while (m->desc.a != RT_NONE) { /* at most RT_SHADING_NESTING times */
-    bool b =
-        m->desc.kind == RT_MATERIAL_MIX ? choose(pick, scalar_at(materials, m->desc.amount, u, v, 0.0f, 1.0f)) : !front;
-    front |= m->desc.kind == RT_MATERIAL_TWO_SIDED;
-    m = &materials->materials[b ? m->desc.b : m->desc.a];
-  }
+/* Of a material without parts. */
+static void bsdf_at(const rt_materials *materials, const material *m, float u, float v, rt_bsdf *out) {
   const rt_material_desc *d = &m->desc;
   *out = (rt_bsdf){.kind = RT_BSDF_NONE, .ior = 1.0f};
   switch (d->kind) {
@@ -344,4 +328,56 @@ void rt_material_bsdf(const rt_materials *materials, uint32_t id, float u, float
   case RT_MATERIAL_MIX: return;
   }
   out->color = color_at(materials, d->color, u, v);
+}
+
+void rt_material_bsdf(const rt_materials *materials, uint32_t id, float u, float v, bool front, float *pick,
+                      rt_bsdf *out) {
+  const material *m = &materials->materials[id];
+  while (m->desc.a != RT_NONE) { /* at most RT_SHADING_NESTING times */
+    bool b =
+        m->desc.kind == RT_MATERIAL_MIX ? choose(pick, scalar_at(materials, m->desc.amount, u, v, 0.0f, 1.0f)) : !front;
+    front |= m->desc.kind == RT_MATERIAL_TWO_SIDED;
+    m = &materials->materials[b ? m->desc.b : m->desc.a];
+  }
+  if (m->bsdf_is_steady)
+    *out = m->bsdf;
+  else
+    bsdf_at(materials, m, u, v, out);
+}
+
+/* ---- Adding ---- */
+
+static bool is_constant(const rt_materials *materials, uint32_t texture) {
+  return texture == RT_NONE || materials->textures[texture].kind == RT_TEXTURE_CONSTANT;
+}
+
+/* Looks up once what is the same everywhere. */
+static void settle(rt_materials *materials, uint32_t id) {
+  material *m = &materials->materials[id];
+  const rt_material_desc *d = &m->desc;
+  bool whole = d->a == RT_NONE;
+  m->bsdf_is_steady = whole && is_constant(materials, d->color) && is_constant(materials, d->eta) &&
+                      is_constant(materials, d->k) && is_constant(materials, d->ior) &&
+                      is_constant(materials, d->roughness);
+  if (m->bsdf_is_steady) bsdf_at(materials, m, 0.0f, 0.0f, &m->bsdf);
+  m->emission_is_steady = is_constant(materials, d->emission) && is_constant(materials, d->amount) &&
+                          (whole || (materials->materials[d->a].emission_is_steady &&
+                                     materials->materials[d->b].emission_is_steady));
+  for (int front = 0; m->emission_is_steady && front < 2; front++)
+    m->emission[front] = emission_at(materials, id, 0.0f, 0.0f, front);
+}
+
+rt_status rt_materials_add(rt_materials *materials, const rt_material_desc *desc, uint32_t *id, rt_error *err) {
+  material m;
+  rt_status status = describe(materials, desc, &m, err);
+  if (status != RT_OK) return status;
+  if (materials->n_materials == RT_NONE - 1) return rt_fail(err, RT_BAD_DATA, "too many materials: use fewer");
+  void *array = materials->materials;
+  if (!rt_grow(&array, &materials->material_capacity, (size_t)materials->n_materials + 1, sizeof m, err))
+    return RT_NO_MEMORY;
+  materials->materials = array;
+  materials->materials[materials->n_materials] = m;
+  *id = materials->n_materials++;
+  settle(materials, *id);
+  return RT_OK;
 }

@@ -33,6 +33,11 @@ typedef struct {
   uint8_t units;         /* EMITS_RADIANCE, EMITS_POWER: those of its emitters; never both */
   bool front, back;      /* emits on the side of the normal, on the other */
   float f_internal;      /* plastic whose ior is constant; else negative */
+  /* Where no texture that it reads varies, what it is everywhere: of all, emission; of all but mixes and two_sided, the
+   * BSDF. */
+  bool emission_is_steady, bsdf_is_steady;
+  rt_rgb emission[2]; /* behind, in front */
+  rt_bsdf bsdf;
 } material;
 
 struct rt_materials {

@@ -62,7 +62,7 @@ rt_rgb rt_bsdf_albedo(const rt_bsdf *bsdf);
 /* f(wo, wi) |cos wi| for radiance carried from wi to wo, and the density of rt_bsdf_sample for wi. Opaque BSDFs
  * reflect on both sides: the caller has flipped the frame for them so that wo.z > 0; for glass z is the outward
  * normal and wo.z may be negative. */
-rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, rt_vec3 wo, rt_vec3 wi, float *pdf);
+rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, const rt_vec3 *wo, const rt_vec3 *wi, float *pdf);
 
 typedef struct {
   rt_vec3 wi;
@@ -76,7 +76,7 @@ typedef struct {
 } rt_bsdf_sample_t;
 /* From three uniform numbers: u[0] picks the lobe, u[1], u[2] the direction. False when the path ends (absorbed, or
  * below the horizon). */
-bool rt_bsdf_sample(const rt_bsdf *bsdf, rt_vec3 wo, const float u[3], rt_bsdf_sample_t *out);
+bool rt_bsdf_sample(const rt_bsdf *bsdf, const rt_vec3 *wo, const float u[3], rt_bsdf_sample_t *out);
 
 /* Exact unpolarized Fresnel reflectance. cos_i in [0, 1] (dielectric: its sign says the side: > 0 outside). */
 float rt_fresnel_dielectric(float cos_i, float ior, float *cos_t); /* cos_t >= 0; 0 with total internal reflection */
