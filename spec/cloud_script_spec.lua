@@ -122,7 +122,7 @@ describe("scripts/cloud.lua #life", function()
   it("keeps what was rendered when a signal or the machine's end stops it", function()
     for signal, code in pairs { INT = 130, TERM = 143, HUP = 129 } do
       local result = pipeline({ "cornell.lua", "--spp", "1000000", "--size", "32x24", "-o", "part.png", "--json" },
-        { signal = signal, ready = true, after = 0.8 })
+        { signal = signal, ready = ".", after = 0.8 })
       assert.equal(code, result.code, result.stderr)
       assert.matches("stopped by SIG" .. signal, result.stderr)
       assert.matches("^\x89PNG", dir:read "part.png")
@@ -136,7 +136,7 @@ describe("scripts/cloud.lua #life", function()
   end)
   it("leaves nothing when it is killed", function()
     local result = pipeline({ "cornell.lua", "--spp", "1000000", "--size", "32x24", "--json" },
-      { signal = "KILL", ready = true, after = 0.8 })
+      { signal = "KILL", ready = ".", after = 0.8 })
     assert.equal(137, result.code)
   end)
   it("hands the time limit on to the render, and its checkpoint comes back, and goes on", function()

@@ -245,6 +245,21 @@ describe("--denoise", function()
     assert.is_true(relmse "clean.pfm" < 0.6 * relmse "plain.pfm")
   end)
 
+  it("gives way to a signal: the picture is written as it is", function()
+    local dir <close> = folder.new()
+    local function at(name) return dir.path .. "/" .. name end
+    local function arguments(...) return { SCENE, "--size", "600x500", "--spp", "1", "-o", ... } end
+    rtlua(table.unpack(arguments(at "plain.pfm", "--quiet")))
+    rtlua(table.unpack(arguments(at "whole.part", "--quiet", "--denoise", "--checkpoint", at "film")))
+    -- All samples are there: what is left when it says that it has rendered is to denoise, which takes seconds.
+    local result = run.rtlua(
+      arguments(at "stopped.pfm", "--json", "--denoise", "--checkpoint", at "film", "--resume"),
+      { signal = "INT", ready = "\"done\"" })
+    assert.equal(130, result.code, result.stderr)
+    assert.equal("", result.stderr)
+    assert.is_true(dir:read "plain.pfm" == dir:read "stopped.pfm")
+  end)
+
   it("of merged parts is that of the whole, with crops and --noise, too", function()
     local dir <close> = folder.new()
     local function at(name) return dir.path .. "/" .. name end

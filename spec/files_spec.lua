@@ -41,7 +41,7 @@ describe("files of our own", function()
       print "hashing"
       io.stdout:flush()
       require("rtlua.files").sha256(arg[1])]])
-    local result = run.rtlua({ script, dir.path .. "/huge" }, { signal = "INT", ready = true, after = 0.5 })
+    local result = run.rtlua({ script, dir.path .. "/huge" }, { signal = "INT", ready = ".", after = 0.5 })
     assert.equal(130, result.code)
     assert.equal("hashing\nclosed\n", result.stdout)
   end)

@@ -119,7 +119,7 @@ describe("a signal", function()
         loop.all {
           function() local a <close> = cleaning "first"; process.run { "sleep", "100" } end,
           function() local b <close> = cleaning "second"; note "up"; %s end,
-        }]]):format(text)) }, { signal = "INT", ready = true, after = 0.3 })
+        }]]):format(text)) }, { signal = "INT", ready = ".", after = 0.3 })
       assert.equal(130, result.code, result.stderr)
       -- TSan holds signals back from code that makes no system calls: there the watchdog ends the process.
       if text == "while true do end" and os.getenv "RTLUA_SPEC_TSAN" then return end

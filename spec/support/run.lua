@@ -1,9 +1,9 @@
 -- Runs the command as its user does: a process of its own with an argument list, whose output and exit code come back.
 --
 -- options: cwd (else the project's root), env = { NAME = "value" }, stdin (text), signal and after: a signal's name,
--- "INT", that it is sent once and to it alone, so many seconds after it catches signals (rtlua.signal) and, with
--- ready = true, has printed something: on a busy machine no fixed time from the start would do. A process that has not
--- ended after five minutes is killed.
+-- "INT", that it is sent once and to it alone, so many seconds after it catches signals (rtlua.signal) and has printed
+-- what grep finds for `ready` ("." is anything): on a busy machine no fixed time from the start would do. A process that
+-- has not ended after five minutes is killed.
 
 local assert = require "luassert"
 local folder = require "spec.support.folder"
@@ -22,7 +22,7 @@ local SIGNALLED = [[
   catches_term() {
     caught=$(sed -n 's/^SigCgt:\t//p' /proc/$pid/status) && [ -n "$caught" ] && ((0x$caught >> 14 & 1))
   }
-  until catches_term && { [ -z "$READY" ] || [ -s "$DIR/stdout" ]; }; do
+  until catches_term && { [ -z "$READY" ] || grep -q "$READY" "$DIR/stdout"; }; do
     kill -0 $pid || break
     sleep 0.02
   done
@@ -42,7 +42,7 @@ function run.program(program, arguments, options)
   local function word(text) words[#words + 1] = text end
   if options.signal then
     for name, value in pairs {
-      DIR = dir.path, LIMIT = LIMIT, READY = options.ready and 1 or "", AFTER = options.after or 0,
+      DIR = dir.path, LIMIT = LIMIT, READY = options.ready or "", AFTER = options.after or 0,
       SIGNAL = options.signal,
     } do word(name .. "=" .. quote(value)) end
     word("bash -c " .. quote(SIGNALLED) .. " signalled")
