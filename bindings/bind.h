@@ -23,6 +23,7 @@
 /* Names of the metatables, which are also what `type` errors call a value. */
 #define RTL_IMAGE "rtlua.image"
 #define RTL_MESH "rtlua.mesh"
+#define RTL_PLACEMENTS "rtlua.placements"
 #define RTL_SCENE "rtlua.scene"
 #define RTL_JOB "rtlua.job"
 #define RTL_PROCESS "rtlua.process"
@@ -39,6 +40,9 @@ typedef struct {
   rt_mesh *mesh; /* NULL: closed */
 } rtl_mesh;
 typedef struct {
+  rt_placements *placements; /* NULL: closed */
+} rtl_placements;
+typedef struct {
   rt_scene *scene; /* NULL: closed */
   bool committed;
 } rtl_scene;
@@ -53,6 +57,7 @@ void rtl_class(lua_State *L, const char *class_name, const luaL_Reg *methods, co
 
 rtl_image *rtl_new_image(lua_State *L); /* empty; makes the class where it is not there yet */
 rtl_mesh *rtl_new_mesh(lua_State *L);
+rtl_placements *rtl_new_placements(lua_State *L);
 rtl_scene *rtl_new_scene(lua_State *L);
 /* A field that is a film of rtlua.core.film or nil, pushed: its handle, or NULL. Raises where it is closed. */
 rt_film **rtl_push_film(lua_State *L, int t, const char *what);

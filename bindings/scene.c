@@ -206,11 +206,18 @@ static int l_shape(lua_State *L) {
 
 static int l_instance(lua_State *L) {
   uint32_t group = check_group(L, 2);
-  double m[12];
   luaL_checktype(L, 3, LUA_TTABLE);
   rt_instance_desc desc = {.group = rtl_id(L, 3, "group"), .hidden = rtl_boolean(L, 3, "hidden")};
-  rtl_numbers(L, 3, "transform", m, 12);
-  for (int i = 0; i < 12; i++) desc.transform.m[i / 4][i % 4] = m[i];
+  lua_pushliteral(L, "placements");
+  if (lua_rawget(L, 3) == LUA_TNIL) {
+    double m[12];
+    rtl_numbers(L, 3, "transform", m, 12);
+    for (int i = 0; i < 12; i++) desc.transform.m[i / 4][i % 4] = m[i];
+  } else {
+    rtl_placements *u = rtl_push_userdata(L, 3, "placements", RTL_PLACEMENTS);
+    if (!u->placements) return luaL_error(L, "placements: the placements are closed");
+    desc.placements = u->placements;
+  }
   desc.name = rtl_push_string(L, 3, "name");
   rt_error err;
   rt_status status = rt_scene_instance(to_builder(L), group, &desc, &err);

@@ -282,10 +282,20 @@ typedef struct {
   };
 } rt_shape_desc;
 
+/* Transforms, packed, for a group that stands in many places: shared by handle and scene. Once it is placed nothing may
+ * be added. */
+typedef struct rt_placements rt_placements;
+rt_status rt_placements_new(rt_placements **out, size_t count, rt_error *err); /* with room for so many */
+/* RT_BAD_DATA for a transform that is singular, all but singular, or not finite. */
+rt_status rt_placements_add(rt_placements *placements, const rt_affine *transform, rt_error *err);
+size_t rt_placements_count(const rt_placements *placements);
+void rt_placements_free(rt_placements *placements);
+
 typedef struct {
-  uint32_t group;      /* what is placed */
-  rt_affine transform; /* child to parent */
-  const char *name;    /* may be NULL; copied */
+  uint32_t group;            /* what is placed */
+  rt_affine transform;       /* child to parent */
+  rt_placements *placements; /* or NULL; else in place of the transform, and it stands for so many instances */
+  const char *name;          /* may be NULL; copied */
   bool hidden;
 } rt_instance_desc;
 

@@ -9,7 +9,8 @@ package.path = ("%s/scripts/?.lua;%s/scripts/?/init.lua;%s"):format(root, root, 
 
 for name, module in pairs {
   ["rtlua.core.caller"] = { constructor = function(f) return f end },
-  ["rtlua.core.elementary"] = {}, ["rtlua.core.image"] = {}, ["rtlua.core.mesh"] = {}, ["rtlua.core.scene"] = {},
+  ["rtlua.core.elementary"] = {}, ["rtlua.core.image"] = {}, ["rtlua.core.mesh"] = {}, ["rtlua.core.placements"] = {},
+  ["rtlua.core.scene"] = {},
   ["rtlua.signal"] = {}, ["rtlua.system"] = { version = function() return "" end },
 } do
   package.preload[name] = function() return module end

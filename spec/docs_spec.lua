@@ -13,7 +13,7 @@ describe("docs/reference.md and types/rtlua.lua", function()
     local file <close> = assert(io.open "docs/reference.md")
     local text = file:read "a"
     for _, name in ipairs {
-      "sphere", "quad", "disk", "plane", "box", "cylinder", "triangle", "mesh", "group", "instance",
+      "sphere", "quad", "disk", "plane", "box", "cylinder", "triangle", "mesh", "group", "instance", "instances",
       "diffuse", "mirror", "metal", "glass", "plastic", "light", "two_sided", "mix", "checker", "image",
       "point", "spot", "sun", "envmap", "camera", "scene",
     } do

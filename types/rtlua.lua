@@ -436,6 +436,23 @@ function rt.group(fields) end
 ---@return rtlua.Shape
 function rt.instance(fields) end
 
+---@class rtlua.InstancesFields
+---@field [1] rtlua.Shape The shape that is placed.
+---@field count integer How many.
+---@field [2] fun(i: integer): rtlua.Transform|number[]|rtlua.Placement Is called with 1 to `count` and returns the placement of that instance: a transform, 12 or 16 numbers as rt.matrix has them (the fastest), or { scale, rotate, translate }.
+---@field material? rtlua.Material What it is made of; 80 % grey diffuse when neither it nor a group around it has one.
+---@field name? string What scene:intersect calls it.
+---@field visible? boolean false hides it from camera rays alone: it still lights and is reflected. Default: true.
+---@field transform? rtlua.Transform Places the shape; instead of scale, rotate and translate.
+---@field scale? number|rtlua.Vector Scales about the origin, before rotate and translate.
+---@field rotate? { [1]: rtlua.Vector, [2]: number } Turns about an axis through the origin by an angle in degrees: { axis, degrees }.
+---@field translate? rtlua.Vector Moves, after scale and rotate.
+
+---Many instances of a shape, as if each were an rt.instance, in the memory of their transforms alone: 96 bytes each where they are more than a million, else 192.
+---@param fields? rtlua.InstancesFields
+---@return rtlua.Shape
+function rt.instances(fields) end
+
 ---@class rtlua.DiffuseFields
 ---@field color? rtlua.Color|rtlua.Texture|rtlua.Image The part of the light that it reflects. Default: 0.8.
 ---@field emission? rtlua.Color|rtlua.Texture|rtlua.Image Radiance that leaves both sides, W/(m² sr); none when absent.

@@ -34,7 +34,7 @@ typedef struct {
 static rt_bounds item_bounds(const builder *b, const rt_item *item, uint32_t primitive) {
   if (item->is_instance) {
     const rt_instance *instance = &b->geometry->instances[item->index];
-    return rt_bounds_map(&instance->to_parent, &b->geometry->groups[instance->group].bounds);
+    return rt_bounds_map(rt_instance_to_parent(instance, primitive), &b->geometry->groups[instance->group].bounds);
   }
   const rt_shape *shape = rt_item_shape(b->geometry, item);
   if (!shape->mesh) return rt_shape_bounds(shape);
@@ -75,7 +75,8 @@ static size_t item_refs(const builder *b, size_t item, size_t *next_always) {
   }
   const rt_item *it = &group->items[item];
   if (!it->is_instance) return (size_t)rt_shape_primitives(&b->geometry->shapes[it->index]);
-  return b->geometry->groups[b->geometry->instances[it->index].group].primitives > 0;
+  const rt_instance *instance = &b->geometry->instances[it->index];
+  return b->geometry->groups[instance->group].primitives > 0 ? rt_instance_count(instance) : 0;
 }
 
 static rt_status collect(builder *b, range *all, rt_error *err) {
@@ -86,10 +87,12 @@ static rt_status collect(builder *b, range *all, rt_error *err) {
   bool only_triangles = true;
   for (size_t i = 0; i < n_items; i++) {
     size_t n = item_refs(b, i, &next_always);
-    if (i >= RT_CHILD_ITEM - 1 || n >= RT_CHILD_ITEM - b->start[i])
-      return rt_fail(err, RT_BAD_DATA,
-                     "a group holds 2^30 primitives or more: put parts of it into groups of their own");
-    b->start[i + 1] = b->start[i] + (uint32_t)n;
+    size_t end = b->start[i] + n;
+    if (i >= RT_CHILD_OF_MANY || end > (item_is_many(b, i) ? RT_CHILD_OF_MANY : RT_CHILD_ITEM - 1))
+      return rt_fail(
+          err, RT_BAD_DATA,
+          "a group holds 2^30 triangles, or 2^29 instances, or more: put parts of it into groups of their own");
+    b->start[i + 1] = (uint32_t)end;
     if (n == 0) continue;
     if (item_is_triangles(b, (uint32_t)i))
       vertices += b->geometry->shapes[b->group->items[i].index].mesh->n_vertices;

@@ -18,6 +18,9 @@ typedef struct rt_group rt_group;
 #define RT_CHILD_PACKET 0x80000000u
 #define RT_CHILD_PATCH 0xc0000000u
 #define RT_CHILD_INDEX 0x3fffffffu
+/* Beside RT_CHILD_ITEM: what follows is not an item's index but the number of one of the many instances of an item, as
+ * `start` counts. */
+#define RT_CHILD_OF_MANY 0x20000000u
 
 typedef struct {   /* four cache lines */
   float box[6][8]; /* rows: min x, max x, min y, max y, min z, max z; lanes: children; an unused lane is (inf, -inf) */
@@ -44,14 +47,14 @@ typedef struct {
   rt_node *nodes; /* the root is the first; NULL: nothing is in it */
   rt_patch *patches;
   rt_packet *packets;
-  uint32_t *start; /* by item: the number of its first triangle */
+  uint32_t *start; /* by item: the number of its first triangle, or instance */
   size_t n_nodes, n_patches, n_packets, n_items;
 } rt_tree;
 
 /* A way down the tree is at most RT_TREE_DEPTH nodes: see bvh_build.h. */
 #define RT_TREE_DEPTH 80
 
-/* The item whose triangle has a number. Items without any have the start of their next. */
+/* The item whose triangle or instance has a number. Items without any have the start of their next. */
 static inline uint32_t rt_tree_item(const rt_tree *tree, uint32_t number) {
   size_t item = 0, above = tree->n_items; /* start[item] <= number < start[above] */
   while (above - item > 1) {

@@ -75,6 +75,11 @@ static inline bool item_is_triangles(const builder *b, uint32_t index) {
   return !item->is_instance && b->geometry->shapes[item->index].mesh;
 }
 
+static inline bool item_is_many(const builder *b, size_t index) {
+  const rt_item *item = &b->group->items[index];
+  return item->is_instance && b->geometry->instances[item->index].many;
+}
+
 /* Cuts a range that lies below `depth` cuts. Reorders its references. */
 void rt_range_split(const builder *b, const range *r, int depth, range *left, range *right);
 

@@ -117,7 +117,8 @@ static bool add_packet(const builder *b, const range *r, part *out, uint32_t *ch
 static bool add_leaf(const builder *b, const range *r, leaf_kind kind, part *out, uint32_t *child) {
   if (kind == PATCH) return add_patch(b, r, out, child);
   if (kind == PACKET) return add_packet(b, r, out, child);
-  *child = RT_CHILD_ITEM | b->refs[r->begin].item;
+  const ref *from = &b->refs[r->begin];
+  *child = RT_CHILD_ITEM | (item_is_many(b, from->item) ? RT_CHILD_OF_MANY | ref_number(b, from) : from->item);
   return true;
 }
 

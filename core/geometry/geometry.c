@@ -17,8 +17,7 @@
 
 #define LARGE_GROUP                                                                                                    \
   65536 /* items' primitives above which a tree is worth all threads; smaller trees are made side by side */
-#define MAX_CONDITION 0x1p24 /* of one transform: beyond, floats in the child's space say nothing about the parent's */
-#define MAX_STRETCH 0x1p48   /* of all transforms on a way together: rays stay normal floats */
+#define MAX_STRETCH 0x1p48 /* of all transforms on a way together: rays stay normal floats */
 
 /* ---- Making ------------------------------------------------------------------------------------------------------ */
 
@@ -39,7 +38,10 @@ rt_status rt_geometry_new(rt_geometry **out, rt_error *err) {
 void rt_geometry_free(rt_geometry *g) {
   if (!g) return;
   for (size_t i = 0; i < g->n_shapes; i++) rt_shape_release(&g->shapes[i]);
-  for (size_t i = 0; i < g->n_instances; i++) rt_free(g->instances[i].name);
+  for (size_t i = 0; i < g->n_instances; i++) {
+    rt_placements_free(g->instances[i].many);
+    rt_free(g->instances[i].name);
+  }
   for (size_t i = 0; i < g->n_groups; i++) {
     rt_free(g->groups[i].items);
     rt_free(g->groups[i].always);
@@ -151,17 +153,19 @@ rt_status rt_geometry_add_instance(rt_geometry *g, uint32_t group_id, const rt_i
   if (desc->group == 0) return rt_fail(err, RT_BAD_DATA, "the world cannot be placed: place a group");
   if (desc->group == group_id) return rt_fail(err, RT_BAD_DATA, "a group is placed in itself: take it out");
   if (g->n_instances >= RT_NONE) return too_many("instances", err);
-  rt_instance instance = {.to_parent = desc->transform, .group = desc->group, .hidden = desc->hidden};
-  if (!affine_invert(&instance.to_child, &desc->transform))
-    return rt_fail(err, RT_BAD_DATA, "a transform is singular or not finite: give scales other than 0");
-  double condition = rt_spectral_norm(&instance.to_parent) * rt_spectral_norm(&instance.to_child);
-  if (!(condition <= MAX_CONDITION))
-    return rt_fail(err, RT_BAD_DATA, "a transform is all but singular (condition %.3g): make its scales more alike",
-                   condition);
+  rt_instance instance = {.group = desc->group, .hidden = desc->hidden};
+  if (desc->placements) {
+    instance.stretch = desc->placements->stretch;
+  } else {
+    instance.to_parent = desc->transform;
+    status = rt_transform_check(&instance.to_parent, &instance.to_child, &instance.stretch, err);
+    if (status != RT_OK) return status;
+  }
   if (!reserve_item(group, err) ||
       !rt_grow((void **)&g->instances, &g->instances_capacity, g->n_instances + 1, sizeof *g->instances, err) ||
       (desc->name && !(instance.name = rt_strdup(desc->name, err))))
     return RT_NO_MEMORY;
+  if (desc->placements) instance.many = rt_placements_ref(desc->placements);
   group->items[group->n_items++] = (rt_item){.index = (uint32_t)g->n_instances, .is_instance = true};
   g->instances[g->n_instances++] = instance;
   return RT_OK;
@@ -169,19 +173,51 @@ rt_status rt_geometry_add_instance(rt_geometry *g, uint32_t group_id, const rt_i
 
 /* ---- What is known of a group ------------------------------------------------------------------------------------ */
 
-/* The bounds of an item, empty for none; false when it has none that are finite: it stays out of the tree. */
-static bool item_bounds(const rt_geometry *g, const rt_item *item, rt_bounds *out) {
+#define MAX_CHUNKS 64 /* that the instances of an item are looked at in, by several threads */
+
+typedef struct {
+  const rt_instance *instance;
+  const rt_bounds *child;
+  size_t length; /* of a chunk */
+  rt_bounds bounds[MAX_CHUNKS];
+  bool finite[MAX_CHUNKS];
+} placed_bounds;
+
+static void bound_chunk(void *context, size_t chunk, int worker) {
+  (void)worker;
+  placed_bounds *p = context;
+  size_t n = rt_instance_count(p->instance), end = (chunk + 1) * p->length;
+  p->bounds[chunk] = RT_BOUNDS_EMPTY;
+  p->finite[chunk] = true;
+  for (size_t i = chunk * p->length; i < n && i < end; i++) {
+    rt_bounds bounds = rt_bounds_map(rt_instance_to_parent(p->instance, i), p->child);
+    if (v3_is_finite(bounds.min) && v3_is_finite(bounds.max))
+      p->bounds[chunk] = bounds_union(p->bounds[chunk], bounds);
+    else
+      p->finite[chunk] = false;
+  }
+}
+
+/* The bounds of what is finite of an item, empty for none; false when something of it is not: it stays out of the
+ * tree. */
+static bool item_bounds(const rt_geometry *g, const rt_item *item, rt_pool *pool, rt_bounds *out) {
   if (!item->is_instance) {
     *out = rt_shape_bounds(&g->shapes[item->index]);
     return g->shapes[item->index].kind != RT_SHAPE_PLANE;
   }
   const rt_instance *instance = &g->instances[item->index];
   const rt_group *child = &g->groups[instance->group];
-  *out = rt_bounds_map(&instance->to_parent, &child->bounds);
-  if (out->min.x > out->max.x) return !child->unbounded;
-  bool finite = v3_is_finite(out->min) && v3_is_finite(out->max);
-  if (!finite) *out = RT_BOUNDS_EMPTY;
-  return finite && !child->unbounded;
+  bool finite = !child->unbounded;
+  *out = RT_BOUNDS_EMPTY;
+  if (child->bounds.min.x > child->bounds.max.x) return finite;
+  size_t n = rt_instance_count(instance), chunks = n < MAX_CHUNKS ? n : MAX_CHUNKS;
+  placed_bounds placed = {.instance = instance, .child = &child->bounds, .length = n / MAX_CHUNKS + 1};
+  rt_pool_for(pool, chunks, bound_chunk, &placed);
+  for (size_t i = 0; i < chunks; i++) {
+    *out = bounds_union(*out, placed.bounds[i]);
+    finite = finite && placed.finite[i];
+  }
+  return finite;
 }
 
 static double bounds_reach(const rt_bounds *b) {
@@ -191,15 +227,13 @@ static double bounds_reach(const rt_bounds *b) {
 /* Takes an instance into its group's error bounds: derived in trace.c. */
 static void add_instance_error(const rt_geometry *g, rt_group *group, const rt_instance *instance) {
   const rt_group *child = &g->groups[instance->group];
-  const double u = RT_U;
-  double up = rt_spectral_norm(&instance->to_parent), down = rt_spectral_norm(&instance->to_child);
-  double moved = d3_length(d3(instance->to_parent.m[0][3], instance->to_parent.m[1][3], instance->to_parent.m[2][3]));
-  double error_o = (child->error_o + 2.01 * u) * up * down;
-  group->error_o = d_max(group->error_o, error_o);
-  group->error_s =
-      d_max(group->error_s, error_o * moved + up * (child->error_s + 2.0 * u * bounds_reach(&child->bounds)));
-  group->stretch = d_max(group->stretch, up * d_max(child->stretch, 1.0));
-  group->shrink = d_max(group->shrink, down * d_max(child->shrink, 1.0));
+  const rt_stretch *by = &instance->stretch;
+  const double u = RT_U, error_o = child->error_o + 2.01 * u;
+  double error_s = child->error_s + 2.0 * u * bounds_reach(&child->bounds);
+  group->error_o = d_max(group->error_o, error_o * by->condition);
+  group->error_s = d_max(group->error_s, error_o * by->drift + by->up * error_s);
+  group->stretch = d_max(group->stretch, by->up * d_max(child->stretch, 1.0));
+  group->shrink = d_max(group->shrink, by->down * d_max(child->shrink, 1.0));
 }
 
 static void set_pads(rt_group *group, double reach, bool has_instances) {
@@ -210,19 +244,20 @@ static void set_pads(rt_group *group, double reach, bool has_instances) {
   group->pad_s = rt_round_up(s * 1.01 + (double)FLT_MIN);
 }
 
-static rt_status know_item(const rt_geometry *g, rt_group *group, size_t i, rt_error *err) {
+static rt_status know_item(const rt_geometry *g, rt_group *group, size_t i, rt_pool *pool, rt_error *err) {
   rt_item *item = &group->items[i];
   const rt_instance *instance = item->is_instance ? &g->instances[item->index] : NULL;
   const rt_group *child = instance ? &g->groups[instance->group] : NULL;
   const rt_shape *shape = instance ? NULL : &g->shapes[item->index];
-  uint64_t n = child ? child->primitives : rt_shape_primitives(shape);
-  if (n > (uint64_t)INT64_MAX - group->primitives)
+  uint64_t each = child ? child->primitives : rt_shape_primitives(shape),
+           times = child ? rt_instance_count(instance) : 1;
+  if (each > 0 && times > ((uint64_t)INT64_MAX - group->primitives) / each)
     return rt_fail(err, RT_BAD_DATA, "the scene places 2^63 primitives or more: place fewer copies");
   item->first = group->primitives;
-  group->primitives += n;
-  group->triangles += child ? child->triangles : shape->mesh ? n : 0;
+  group->primitives += times * each;
+  group->triangles += child ? times * child->triangles : shape->mesh ? each : 0;
   rt_bounds bounds;
-  if (!item_bounds(g, item, &bounds)) {
+  if (!item_bounds(g, item, pool, &bounds)) {
     if (!rt_grow((void **)&group->always, &group->always_capacity, group->n_always + 1, sizeof *group->always, err))
       return RT_NO_MEMORY;
     group->always[group->n_always++] = (uint32_t)i;
@@ -237,12 +272,12 @@ static rt_status know_item(const rt_geometry *g, rt_group *group, size_t i, rt_e
 }
 
 /* The groups below `id` are known. */
-static rt_status know_group(rt_geometry *g, uint32_t id, rt_error *err) {
+static rt_status know_group(rt_geometry *g, uint32_t id, rt_pool *pool, rt_error *err) {
   rt_group *group = &g->groups[id];
   group->stretch = group->shrink = 1.0;
   group->error_o = 14.0 * RT_U;
   for (size_t i = 0; i < group->n_items; i++) {
-    rt_status status = know_item(g, group, i, err);
+    rt_status status = know_item(g, group, i, pool, err);
     if (status != RT_OK) return status;
   }
   if (group->height > RT_MAX_NESTING)
@@ -259,7 +294,7 @@ static rt_status know_group(rt_geometry *g, uint32_t id, rt_error *err) {
 enum { UNSEEN, ON_THE_WAY, KNOWN };
 
 /* Depth first, children before parents; `level` instances lead here. */
-static rt_status visit_group(rt_geometry *g, uint32_t id, uint8_t *state, int level, rt_error *err) {
+static rt_status visit_group(rt_geometry *g, uint32_t id, uint8_t *state, int level, rt_pool *pool, rt_error *err) {
   if (state[id] == KNOWN) return RT_OK;
   if (state[id] == ON_THE_WAY)
     return rt_fail(err, RT_BAD_DATA, "a group is placed in itself, by way of others: take one out");
@@ -270,19 +305,22 @@ static rt_status visit_group(rt_geometry *g, uint32_t id, uint8_t *state, int le
   for (size_t i = 0; i < g->groups[id].n_items; i++) {
     const rt_item *item = &g->groups[id].items[i];
     if (!item->is_instance) continue;
-    rt_status status = visit_group(g, g->instances[item->index].group, state, level + 1, err);
+    rt_status status = visit_group(g, g->instances[item->index].group, state, level + 1, pool, err);
     if (status != RT_OK) return status;
   }
   state[id] = KNOWN;
-  return know_group(g, id, err);
+  return know_group(g, id, pool, err);
 }
 
 /* ---- Building ---------------------------------------------------------------------------------------------------- */
 
 static bool is_large(const rt_geometry *g, const rt_group *group) {
   uint64_t n = 0;
-  for (size_t i = 0; i < group->n_items && n <= LARGE_GROUP; i++)
-    n += group->items[i].is_instance ? 1 : rt_shape_primitives(&g->shapes[group->items[i].index]);
+  for (size_t i = 0; i < group->n_items && n <= LARGE_GROUP; i++) {
+    const rt_item *item = &group->items[i];
+    n +=
+        item->is_instance ? rt_instance_count(&g->instances[item->index]) : rt_shape_primitives(rt_item_shape(g, item));
+  }
   return n > LARGE_GROUP;
 }
 
@@ -319,7 +357,7 @@ rt_status rt_geometry_build(rt_geometry *g, rt_pool *pool, rt_error *err) {
   uint8_t *state = rt_alloc(g->n_groups, sizeof *state, err);
   if (!state) return RT_NO_MEMORY;
   g->built = true; /* a failure leaves it half known: nothing more may be added either way */
-  for (size_t i = 0; status == RT_OK && i < g->n_groups; i++) status = visit_group(g, (uint32_t)i, state, 0, err);
+  for (size_t i = 0; status == RT_OK && i < g->n_groups; i++) status = visit_group(g, (uint32_t)i, state, 0, pool, err);
   rt_free(state);
   return status == RT_OK ? build_trees(g, pool, err) : status;
 }
@@ -337,7 +375,6 @@ static size_t mesh_bytes(const rt_mesh *m) {
 void rt_geometry_describe(const rt_geometry *g, rt_scene_info *out) {
   const rt_group *world = &g->groups[0];
   out->shapes = g->n_shapes;
-  out->instances = g->n_instances;
   out->groups = g->n_groups - 1; /* the world is there unasked */
   out->placed_triangles = world->triangles;
   out->placed_primitives = world->primitives;
@@ -348,6 +385,11 @@ void rt_geometry_describe(const rt_geometry *g, rt_scene_info *out) {
   for (size_t i = 0; i < g->n_meshes; i++) {
     out->triangles += g->meshes[i]->n_triangles;
     out->bytes += mesh_bytes(g->meshes[i]);
+  }
+  out->instances = 0;
+  for (size_t i = 0; i < g->n_instances; i++) {
+    out->instances += rt_instance_count(&g->instances[i]);
+    if (g->instances[i].many) out->bytes += rt_placements_bytes(g->instances[i].many);
   }
   for (size_t i = 0; i < g->n_groups; i++) {
     const rt_group *group = &g->groups[i];
@@ -364,7 +406,7 @@ void rt_shape_materials(const rt_geometry *g, uint32_t shape, const uint32_t **m
 
 const char *rt_hit_name(const rt_geometry *g, const rt_hit *hit) {
   const char *name = g->shapes[hit->shape].name;
-  for (uint32_t i = hit->depth; !name && i > 0; i--) name = g->instances[hit->path[i - 1]].name;
+  for (uint32_t i = hit->depth; !name && i > 0; i--) name = g->instances[hit->path[i - 1].instance].name;
   return name;
 }
 
@@ -414,25 +456,35 @@ static void hash_shape(rt_sha256 *sha, const rt_shape *s) {
   rt_sha256_u32(sha, s->caps ? 1 : 0);
 }
 
-/* Each mesh once, in order of first use; then the groups. Names are no geometry. */
+static void hash_instances(rt_sha256 *sha, const rt_instance *instance) {
+  for (size_t which = 0; which < rt_instance_count(instance); which++) {
+    rt_sha256_u32(sha, 1);
+    rt_sha256_u32(sha, instance->group);
+    rt_sha256_u32(sha, instance->hidden ? 1 : 0);
+    rt_sha256_doubles(sha, rt_instance_to_parent(instance, which)->m[0], 12);
+  }
+}
+
+/* Each mesh once, in order of first use; then the groups. Many instances count as each alone would. Names are no
+ * geometry. */
 void rt_geometry_hash(const rt_geometry *g, rt_sha256 *sha) {
   hash_u64(sha, g->n_meshes);
   for (size_t i = 0; i < g->n_meshes; i++) hash_mesh(sha, g->meshes[i]);
   hash_u64(sha, g->n_groups);
   for (size_t i = 0; i < g->n_groups; i++) {
     const rt_group *group = &g->groups[i];
-    hash_u64(sha, group->n_items);
+    size_t n = group->n_items;
+    for (size_t k = 0; k < group->n_items; k++)
+      if (group->items[k].is_instance) n += rt_instance_count(&g->instances[group->items[k].index]) - 1;
+    hash_u64(sha, n);
     for (size_t k = 0; k < group->n_items; k++) {
       const rt_item *item = &group->items[k];
-      rt_sha256_u32(sha, item->is_instance ? 1 : 0);
-      if (!item->is_instance) {
+      if (item->is_instance) {
+        hash_instances(sha, &g->instances[item->index]);
+      } else {
+        rt_sha256_u32(sha, 0);
         hash_shape(sha, &g->shapes[item->index]);
-        continue;
       }
-      const rt_instance *instance = &g->instances[item->index];
-      rt_sha256_u32(sha, instance->group);
-      rt_sha256_u32(sha, instance->hidden ? 1 : 0);
-      for (int e = 0; e < 12; e++) hash_double(sha, instance->to_parent.m[e / 4][e % 4]);
     }
   }
 }

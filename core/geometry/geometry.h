@@ -41,12 +41,16 @@ typedef struct {
 } rt_ray;
 
 typedef struct {
+  uint32_t instance, which; /* its id, and, where it stands for many, which one */
+} rt_place;
+
+typedef struct {
   float t;
   float u, v; /* triangle: barycentric weights of vertices 1 and 2; other shapes: what their own code wants */
   uint32_t shape, primitive; /* primitive: triangle of a mesh; face of a cylinder; 0 elsewhere */
   uint64_t ordinal;
   uint32_t depth;                /* how many instances were entered */
-  uint32_t path[RT_MAX_NESTING]; /* instance ids, outermost first */
+  rt_place path[RT_MAX_NESTING]; /* these, outermost first */
 } rt_hit;
 
 bool rt_intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit);

@@ -4,13 +4,18 @@
 
 #include "geometry/bvh.h"
 #include "geometry/geometry.h"
+#include "geometry/placements.h"
 #include "geometry/shape.h"
 
+/* A group placed once, or in many places: as many instances that have all but their transforms in common. */
 typedef struct {
-  rt_affine to_parent, to_child;
-  uint32_t group; /* what is placed */
+  rt_affine to_child;  /* of the only one; first what rays read */
+  rt_placements *many; /* NULL: there is only one */
+  uint32_t group;      /* what is placed */
   bool hidden;
-  char *name; /* or NULL */
+  rt_affine to_parent; /* of the only one */
+  rt_stretch stretch;  /* the same */
+  char *name;          /* or NULL */
 } rt_instance;
 
 typedef struct {
@@ -54,11 +59,23 @@ static inline const rt_shape *rt_item_shape(const rt_geometry *g, const rt_item 
   return &g->shapes[item->index];
 }
 
+/* How many instances there are, and the maps of one of them; `room` is for an inverse that is not kept. */
+static inline size_t rt_instance_count(const rt_instance *instance) { return instance->many ? instance->many->n : 1; }
+static inline const rt_affine *rt_instance_to_parent(const rt_instance *instance, size_t which) {
+  return instance->many ? &instance->many->to_parent[which] : &instance->to_parent;
+}
+static inline const rt_affine *rt_instance_to_child(const rt_instance *instance, size_t which, rt_affine *room) {
+  if (!instance->many) return &instance->to_child;
+  if (instance->many->to_child) return &instance->many->to_child[which];
+  (void)affine_invert(room, &instance->many->to_parent[which]); /* as it could when this was added */
+  return room;
+}
+
 /* A ray in the child's space: mapped in double, rounded once, d not normalized, so that t carries over. False where
  * that has no finite ray: it meets nothing there. */
-static inline bool rt_instance_ray(const rt_instance *instance, rt_vec3 *o, rt_vec3 *d) {
-  *o = d3_round(d3_map_point(&instance->to_child, d3_from(*o)));
-  *d = d3_round(d3_map_vector(&instance->to_child, d3_from(*d)));
+static inline bool rt_instance_ray(const rt_affine *to_child, rt_vec3 *o, rt_vec3 *d) {
+  *o = d3_round(d3_map_point(to_child, d3_from(*o)));
+  *d = d3_round(d3_map_vector(to_child, d3_from(*d)));
   return v3_is_finite(*o) && v3_is_finite(*d) && !v3_is_zero(*d);
 }
 

@@ -65,10 +65,18 @@ void rt_singular_squares(const rt_affine *a, double squares[3]) {
   }
 }
 
-double rt_spectral_norm(const rt_affine *a) {
-  double squares[3];
-  rt_singular_squares(a, squares);
-  return sqrt(squares[2]);
+double rt_norm_bound(const rt_affine *a) {
+  double columns = 0.0, rows = 0.0; /* the largest sums of |A^T A| and |A A^T| */
+  for (int i = 0; i < 3; i++) {
+    double by_columns = 0.0, by_rows = 0.0;
+    for (int j = 0; j < 3; j++) {
+      by_columns += fabs(a->m[0][i] * a->m[0][j] + a->m[1][i] * a->m[1][j] + a->m[2][i] * a->m[2][j]);
+      by_rows += fabs(a->m[i][0] * a->m[j][0] + a->m[i][1] * a->m[j][1] + a->m[i][2] * a->m[j][2]);
+    }
+    columns = d_max(columns, by_columns);
+    rows = d_max(rows, by_rows);
+  }
+  return sqrt(columns < rows ? columns : rows);
 }
 
 /* R_F and R_D by the duplication theorem until the arguments agree to 2^-10, then by the series of their differences

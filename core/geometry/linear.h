@@ -66,8 +66,9 @@ rt_bounds rt_bounds_map(const rt_affine *a, const rt_bounds *b);
 double rt_determinant(const rt_affine *a);
 /* Squares of the singular values of the linear part, ascending. */
 void rt_singular_squares(const rt_affine *a, double squares[3]);
-/* The largest singular value: |A x| <= norm |x| in the Euclidean norm. */
-double rt_spectral_norm(const rt_affine *a);
+/* |A x| <= bound |x| in the Euclidean norm, up to rounding: the largest singular value where A is a rotation and scales
+ * along axes, in any order; at most the root of 3 times that for any other. */
+double rt_norm_bound(const rt_affine *a);
 /* Carlson's symmetric elliptic integral R_G of arguments that are at least 0, at most one of them 0. */
 double rt_elliptic_rg(double x, double y, double z);
 

@@ -48,8 +48,11 @@ static rt_status enter(walk *w, uint32_t id, const rt_affine *to_world, uint64_t
     if (item->is_instance) {
       const rt_instance *instance = &g->instances[item->index];
       if (!leads_to_any(w, instance->group)) continue;
-      rt_affine below = affine_mul(to_world, &instance->to_parent);
-      status = enter(w, instance->group, &below, base + item->first, err);
+      uint64_t first = base + item->first, step = g->groups[instance->group].primitives;
+      for (size_t which = 0; status == RT_OK && which < rt_instance_count(instance); which++) {
+        rt_affine below = affine_mul(to_world, rt_instance_to_parent(instance, which));
+        status = enter(w, instance->group, &below, first + which * step, err);
+      }
     } else if (w->wanted && has_wanted(w, &g->shapes[item->index])) {
       status = w->visit_shape(w->context, item->index, base + item->first, to_world, err);
     }

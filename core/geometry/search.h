@@ -17,7 +17,8 @@ typedef struct {
   float target_from; /* hits behind this t do not count */
   bool found;
   rt_hit *hit; /* the caller's: the best so far; t is tfar and ordinal the largest while there is none */
-  uint32_t depth, path[RT_MAX_NESTING];
+  uint32_t depth;
+  rt_place path[RT_MAX_NESTING];
 } search;
 
 /* Whole registers: vectors of three would be copied in pieces that are not those in which the caller has just stored
@@ -60,15 +61,19 @@ static inline void search_round(search *s, const rt_item *item, const line *ray,
 }
 
 /* The ray in the space of an instance's group, which is returned; NULL where it meets nothing there. The caller goes a
- * level up again after it. */
-static inline const rt_group *search_enter(search *s, const rt_item *item, const line *ray, line *local) {
+ * level up again after it. *base is the group's ordinal: of the parent before, of this instance's own after. */
+static inline const rt_group *search_enter(search *s, const rt_item *item, uint32_t which, const line *ray, line *local,
+                                           uint64_t *base) {
   const rt_instance *instance = &s->geometry->instances[item->index];
+  const rt_group *group = &s->geometry->groups[instance->group];
   if (s->camera && instance->hidden) return NULL;
   rt_vec3 o = v3_from(ray->o), d = v3_from(ray->d);
-  if (!rt_instance_ray(instance, &o, &d)) return NULL;
+  rt_affine room;
+  if (!rt_instance_ray(rt_instance_to_child(instance, which, &room), &o, &d)) return NULL;
   *local = (line){f4_from(o), f4_from(d)};
-  s->path[s->depth++] = item->index;
-  return &s->geometry->groups[instance->group];
+  s->path[s->depth++] = (rt_place){item->index, which};
+  *base += item->first + which * group->primitives;
+  return group;
 }
 
 /* Makes a search for a ray; false where there is nothing to look for. *exponent is for search_end. Until something is

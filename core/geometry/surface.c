@@ -27,7 +27,10 @@ static void round_point(const rt_geometry *g, const rt_ray *ray, const rt_hit *h
   const rt_shape *shape = &g->shapes[hit->shape];
   int exponent = rt_ray_exponent(ray->d);
   rt_vec3 o = ray->o, d = exponent ? rt_scale_by(ray->d, exponent) : ray->d;
-  for (uint32_t i = 0; i < hit->depth; i++) rt_instance_ray(&g->instances[hit->path[i]], &o, &d);
+  for (uint32_t i = 0; i < hit->depth; i++) {
+    rt_affine room;
+    rt_instance_ray(rt_instance_to_child(&g->instances[hit->path[i].instance], hit->path[i].which, &room), &o, &d);
+  }
   double t = exact_root(shape, hit->primitive, ldexp(hit->t, -exponent), o, d);
   rt_point_on_round(shape, hit->primitive, d3_mad(d3_from(o), d3_from(d), t), out);
 }
@@ -40,8 +43,11 @@ void rt_surface_at(const rt_geometry *g, const rt_ray *ray, const rt_hit *hit, r
   else
     round_point(g, ray, hit, &point);
   for (uint32_t i = hit->depth; i > 0; i--) {
-    const rt_instance *instance = &g->instances[hit->path[i - 1]];
-    rt_point_map(&point, &instance->to_parent, &instance->to_child);
+    const rt_place *place = &hit->path[i - 1];
+    const rt_instance *instance = &g->instances[place->instance];
+    rt_affine room;
+    rt_point_map(&point, rt_instance_to_parent(instance, place->which),
+                 rt_instance_to_child(instance, place->which, &room));
   }
   rt_point_round(&point, &surface->p, &surface->p_error, &surface->ng, &surface->ns);
   surface->u = point.u;

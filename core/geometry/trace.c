@@ -43,10 +43,14 @@ static void test_everything(search *s, const rt_group *group, const line *ray, u
     const rt_item *item = &group->items[i];
     line local;
     if (item->is_instance) {
-      const rt_group *below = search_enter(s, item, ray, &local);
-      if (!below) continue;
-      test_everything(s, below, &local, base + item->first);
-      s->depth--;
+      size_t n = rt_instance_count(&s->geometry->instances[item->index]);
+      for (uint32_t which = 0; which < n; which++) {
+        uint64_t base_below = base;
+        const rt_group *below = search_enter(s, item, which, ray, &local, &base_below);
+        if (!below) continue;
+        test_everything(s, below, &local, base_below);
+        s->depth--;
+      }
     } else if (rt_item_shape(s->geometry, item)->mesh) {
       test_mesh(s, item, ray, base);
     } else {

@@ -42,17 +42,17 @@
 /* The walk is compiled twice: with `any` true it ends at the first hit. */
 #define EACH_WAY static inline __attribute__((always_inline))
 
-static void visit_nearest(search *s, const rt_item *item, const line *ray, uint64_t base);
-static void visit_any(search *s, const rt_item *item, const line *ray, uint64_t base);
+static void visit_nearest(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base);
+static void visit_any(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base);
 
-/* An item that is not a mesh. */
-EACH_WAY void test_item(search *s, const rt_item *item, const line *ray, uint64_t base, bool any) {
+/* An item that is not a mesh; of an instance that stands for many, which one. */
+EACH_WAY void test_item(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base, bool any) {
   if (!item->is_instance)
     search_round(s, item, ray, base);
   else if (any)
-    visit_any(s, item, ray, base);
+    visit_any(s, item, which, ray, base);
   else
-    visit_nearest(s, item, ray, base);
+    visit_nearest(s, item, which, ray, base);
 }
 
 /* ---- Triangles --------------------------------------------------------------------------------------------------- */
@@ -260,6 +260,17 @@ EACH_WAY bool descend(const search *s, const rt_tree *tree, const slabs *r, uint
   return true;
 }
 
+EACH_WAY void test_leaf_item(search *s, const rt_group *group, uint32_t index, const line *ray, uint64_t base,
+                             bool any) {
+  uint32_t which = 0;
+  if (index & RT_CHILD_OF_MANY) {
+    uint32_t number = index & ~RT_CHILD_OF_MANY;
+    index = rt_tree_item(&group->tree, number);
+    which = number - group->tree.start[index];
+  }
+  test_item(s, &group->items[index], which, ray, base, any);
+}
+
 EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
   const rt_tree *tree = &group->tree;
   if (!tree->nodes) return;
@@ -278,7 +289,7 @@ EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint6
       else if (child >= RT_CHILD_PACKET)
         test_leaf(s, group, index, &shear, base, false, any);
       else
-        test_item(s, &group->items[index], ray, base, any);
+        test_leaf_item(s, group, index, ray, base, any);
       if (any && s->found) return;
     }
     uint32_t best = float_bits(s->hit->t);
@@ -292,27 +303,31 @@ EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint6
 
 EACH_WAY void walk_group(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
   for (size_t i = 0; i < group->n_always; i++) {
-    test_item(s, &group->items[group->always[i]], ray, base, any);
-    if (any && s->found) return;
+    const rt_item *item = &group->items[group->always[i]];
+    size_t n = item->is_instance ? rt_instance_count(&s->geometry->instances[item->index]) : 1;
+    for (uint32_t which = 0; which < n; which++) {
+      test_item(s, item, which, ray, base, any);
+      if (any && s->found) return;
+    }
   }
   walk_tree(s, group, ray, base, any);
 }
 
 /* ---- Instances and entry ----------------------------------------------------------------------------------------- */
 
-EACH_WAY void visit(search *s, const rt_item *item, const line *ray, uint64_t base, bool any) {
+EACH_WAY void visit(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base, bool any) {
   line local;
-  const rt_group *group = search_enter(s, item, ray, &local);
+  const rt_group *group = search_enter(s, item, which, ray, &local, &base);
   if (!group) return;
-  walk_group(s, group, &local, base + item->first, any);
+  walk_group(s, group, &local, base, any);
   s->depth--;
 }
 
-static void visit_nearest(search *s, const rt_item *item, const line *ray, uint64_t base) {
-  visit(s, item, ray, base, false);
+static void visit_nearest(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base) {
+  visit(s, item, which, ray, base, false);
 }
-static void visit_any(search *s, const rt_item *item, const line *ray, uint64_t base) {
-  visit(s, item, ray, base, true);
+static void visit_any(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base) {
+  visit(s, item, which, ray, base, true);
 }
 
 static bool intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {

@@ -170,6 +170,7 @@ end
 
 -- A primitive where it was described, into a group.
 function Emitter:primitive(group, data, inherited, name, hidden)
+  if data.record.name == "instances" then return self:instances(group, data, inherited, name, hidden) end
   local f = data.fields
   local own = f.material or inherited or grey
   local desc = { kind = data.record.name, name = name, hidden = hidden, materials = {} }
@@ -191,17 +192,14 @@ function Emitter:group_of(shape, data, inherited)
   end
   local key = inherited or false
   if not known[key] then
-    -- What is inside comes first: a group may only be placed in a later one.
+    self:prepare_inside(data, inherited) -- comes first: a group may only be placed in a later one
+    local group = check(data, self.core:group())
     if data.record.name == "group" then
-      for _, child in ipairs(data.fields.children) do self:prepare(child, data.fields.material or inherited) end
-      local group = check(data, self.core:group())
       self:children(group, data, inherited)
-      known[key] = group
     else
-      local group = check(data, self.core:group())
       self:primitive(group, data, inherited, nil, not data.fields.visible) -- each placement has a name of its own
-      known[key] = group
     end
+    known[key] = group
   end
   return known[key]
 end
@@ -243,6 +241,8 @@ function Emitter:count(elements)
         local before = self.uses[r.shape] or 0
         self.uses[r.shape] = before + 1
         if before == 0 then self:count(r.data.fields.children) end
+      elseif r.data.record.name == "instances" then
+        self:count { r.data.fields.shape }
       end
     end
   end
@@ -259,11 +259,32 @@ end
 function Emitter:prepare(element, inherited)
   if not description.is(element, families.shape) then return end
   local r = resolve(element, inherited)
-  if self:is_plain_group(r) then
-    for _, child in ipairs(r.data.fields.children) do self:prepare(child, r.data.fields.material or r.material) end
-  elseif not stands_alone(r) then
+  if stands_alone(r) or self:is_plain_group(r) then
+    self:prepare_inside(r.data, r.material)
+  else
     self:group_of(r.shape, r.data, r.material)
   end
+end
+
+-- Makes the groups that the inside of a group, or of many instances, needs.
+function Emitter:prepare_inside(data, inherited)
+  local f = data.fields
+  if data.record.name == "group" then
+    for _, child in ipairs(f.children) do self:prepare(child, f.material or inherited) end
+  elseif data.record.name == "instances" then
+    local r = resolve(f.shape, f.material or inherited)
+    self:group_of(r.shape, r.data, r.material)
+  end
+end
+
+-- Many placements of one shape, into a group.
+function Emitter:instances(group, data, inherited, name, hidden)
+  local r = resolve(data.fields.shape, data.fields.material or inherited)
+  local inner = r.data.fields
+  check(data, self.core:instance(group, {
+    group = self:group_of(r.shape, r.data, r.material), placements = data.fields.placements,
+    name = name or r.name or inner.name, hidden = hidden or r.hidden or not inner.visible,
+  }))
 end
 
 local function light_desc(data)

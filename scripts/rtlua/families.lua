@@ -130,6 +130,18 @@ types.transform = {
   luals = function() return "rtlua.Transform" end,
 }
 
+--- A function that rt.instances calls for each placement.
+types.maker = {
+  expected = function() return "a function(i) that returns a transform" end,
+  read = function(value)
+    if type(value) ~= "function" then return nil, schema.show(value) end
+    return value
+  end,
+  luals = function()
+    return "fun(i: integer): rtlua.Transform|number[]|rtlua.Placement"
+  end,
+}
+
 --- A factor for all axes or one for each; none may be 0.
 types.scaling = {
   expected = function() return "a number or 3 numbers, none of them 0" end,

@@ -1,4 +1,5 @@
--- Shapes: the records of sphere, quad, disk, plane, box, cylinder, triangle, mesh, group and instance, and shape:at.
+-- Shapes: the records of sphere, quad, disk, plane, box, cylinder, triangle, mesh, group, instance and instances, and
+-- shape:at.
 --
 -- Every shape takes a material, a name, visible, and a placement: transform, or scale, rotate and translate, applied in
 -- that order. After its record is checked a shape holds the placement as one transform in `placement` (nil when it
@@ -9,6 +10,7 @@ local description = require "rtlua.description"
 local errors = require "rtlua.errors"
 local families = require "rtlua.families"
 local mesh = require "rtlua.mesh"
+local placements = require "rtlua.core.placements"
 local schema = require "rtlua.schema"
 local transform = require "rtlua.transform"
 
@@ -228,6 +230,71 @@ define {
   doc = "A placement of a shape that shares its geometry: placed after the shape's own transform. Its material is "
     .. "for what has none inside. Placements nest up to 8 deep.",
   fields = { { "shape", position = 1, type = "shape", required = true, doc = "The shape that is placed." } },
+}
+
+-- ---- Many instances
+
+local placement_record = { name = "placement", fields = placement_fields, exclusive = exclusive_placement }
+
+--- The transform that rt.instances' function means by a value that is none.
+local function placement_of(value)
+  if type(value) ~= "table" or type(getmetatable(value)) == "string" then
+    error(("expected a transform, got %s"):format(schema.show(value)), 0)
+  end
+  if #value > 0 then
+    local full = table.move(value, 1, #value, 1, {})
+    if #full == 12 then table.move({ 0, 0, 0, 1 }, 1, 4, 13, full) end
+    return transform.matrix(full, function(message) error(message, 0) end)
+  end
+  local fields, message = schema.read(placement_record, value)
+  if not fields then error(message, 0) end
+  place(fields)
+  return fields.placement or transform.identity()
+end
+
+--- What is placed, and by which transform before each of ours: as emit resolves it.
+local function inner_placement(shape)
+  local inner
+  while shape do
+    local data = description.data(shape, families.shape)
+    local own = data.fields.placement
+    inner = inner and own and inner * own or inner or own
+    shape = data.record.name == "instance" and data.fields.shape
+  end
+  return inner
+end
+
+--- Completes rt.instances' fields: `placements` is the core's, and holds each transform after the shape's own.
+local function fill(fields, fail)
+  local made, message, code = placements.new(fields.count)
+  if not made then fail(message, code) end
+  local ran, done, problem, status = pcall(made.fill, made, fields.count, fields.make, placement_of,
+    inner_placement(fields.shape))
+  if ran and done then
+    fields.placements, fields.make = made, nil
+    return
+  end
+  local cause = ran and problem or done
+  if errors.is(cause) then cause, status = cause.message, cause.code end
+  if type(cause) == "table" and cause.code then error(cause, 0) end -- a stop
+  if type(cause) ~= "string" then cause = "its function raised " .. schema.show(cause) end
+  fail(("instance %d: %s"):format(#made + 1, cause), status)
+end
+
+define {
+  name = "instances",
+  doc = "Many instances of a shape, as if each were an rt.instance, in the memory of their transforms alone: 96 bytes "
+    .. "each where they are more than a million, else 192.",
+  fields = {
+    { "shape", position = 1, type = "shape", required = true, doc = "The shape that is placed." },
+    { "count", type = "integer", min = 1, required = true, doc = "How many." },
+    {
+      "make", position = 2, type = "maker", required = true,
+      doc = "Is called with 1 to `count` and returns the placement of that instance: a transform, 12 or 16 numbers as "
+        .. "rt.matrix has them (the fastest), or { scale, rotate, translate }.",
+    },
+  },
+  finish = fill,
 }
 
 -- ---- shape:at

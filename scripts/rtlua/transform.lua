@@ -219,21 +219,24 @@ define("rotate",
     return transform.rotate(v, degrees)
   end)
 
+--- A matrix of 16 numbers as rt.matrix takes it.
+function transform.matrix(numbers, fail)
+  if type(numbers) ~= "table" then fail(("expected 16 numbers, got %s"):format(schema.show(numbers))) end
+  if #numbers ~= 16 then fail(("expected 16 numbers, got %d"):format(#numbers)) end
+  local m = {}
+  for i = 1, 16 do
+    if not finite(numbers[i]) then fail(("[%d]: expected a number, got %s"):format(i, schema.show(numbers[i]))) end
+    m[i] = i <= 12 and numbers[i] or nil
+    if i > 12 and numbers[i] ~= (i == 16 and 1 or 0) then
+      fail(("[%d]: expected the last row to be 0, 0, 0, 1"):format(i))
+    end
+  end
+  return new(m)
+end
+
 define("matrix", "A matrix of 16 numbers, row-major, for column vectors; its last row is 0, 0, 0, 1.",
   { { "numbers", "number[]" } },
-  function(fail, numbers)
-    if type(numbers) ~= "table" then fail(("expected 16 numbers, got %s"):format(schema.show(numbers))) end
-    if #numbers ~= 16 then fail(("expected 16 numbers, got %d"):format(#numbers)) end
-    local m = {}
-    for i = 1, 16 do
-      if not finite(numbers[i]) then fail(("[%d]: expected a number, got %s"):format(i, schema.show(numbers[i]))) end
-      m[i] = i <= 12 and numbers[i] or nil
-      if i > 12 and numbers[i] ~= (i == 16 and 1 or 0) then
-        fail(("[%d]: expected the last row to be 0, 0, 0, 1"):format(i))
-      end
-    end
-    return new(m)
-  end)
+  function(fail, numbers) return transform.matrix(numbers, fail) end)
 
 define("look_at",
   "Object to world: puts the origin at `from` and turns -z towards `to`, with y as near to `up` ({0, 1, 0}) as it can "
