@@ -396,7 +396,7 @@ function Ssh:rekey(fields)
   fields = fields or {}
   local host_key = fields.host_key or "/etc/ssh/ssh_host_ed25519_key"
   local pid_file = fields.pid_file or "/run/sshd.pid"
-  local limit = whole_seconds(LOGIN_SECONDS, 10)
+  local limit = whole_seconds(LOGIN_SECONDS, 30) -- systemd reloads nothing before it has booted
   local function fail(what, why, code)
     errors.stage("ssh", code or errors.UNAVAILABLE, ("%s: %s: %s"):format(self.address, what, why),
       "destroy the machine and provision it again")
