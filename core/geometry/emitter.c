@@ -188,12 +188,24 @@ static double area_density(const rt_emitter *e, uint32_t face, rt_vec3 n) {
 
 static float finite_pdf(double pdf) { return pdf < FLT_MAX ? (float)pdf : FLT_MAX; }
 
-/* Over solid angle at ref. 0 where the surface is seen edge on. */
-static float solid_angle_pdf(const rt_emitter *e, uint32_t face, rt_vec3 ref, rt_vec3 p, rt_vec3 n) {
-  rt_d3 w = d3_sub(d3_from(p), d3_from(ref));
-  double distance2 = d3_dot(w, w), facing = fabs(d3_dot(w, d3_from(n)));
+/* From a reference point to one on the emitter. */
+typedef struct {
+  rt_d3 w;
+  double distance2, distance;
+} sight;
+
+static sight look(rt_vec3 ref, rt_vec3 p) {
+  sight s = {.w = d3_sub(d3_from(p), d3_from(ref))};
+  s.distance2 = d3_dot(s.w, s.w);
+  s.distance = sqrt(s.distance2);
+  return s;
+}
+
+/* Over solid angle at the reference point. 0 where the surface is seen edge on. */
+static float solid_angle_pdf(const rt_emitter *e, uint32_t face, const sight *s, rt_vec3 n) {
+  double facing = fabs(d3_dot(s->w, d3_from(n)));
   if (!(facing > 0.0)) return 0.0f;
-  return finite_pdf(area_density(e, face, n) * distance2 * sqrt(distance2) / facing);
+  return finite_pdf(area_density(e, face, n) * s->distance2 * s->distance / facing);
 }
 
 typedef struct {
@@ -221,7 +233,8 @@ static float cone_pdf(const cone *c) { return finite_pdf(1.0 / (2.0 * RT_PI * c-
 float rt_emitter_pdf(const rt_emitter *e, rt_vec3 ref, const rt_surface *surface) {
   cone c;
   if (make_cone(e, ref, &c)) return cone_pdf(&c);
-  return solid_angle_pdf(e, e->kind == CYLINDER ? surface->primitive : 0, ref, surface->p, surface->ng);
+  sight s = look(ref, surface->p);
+  return solid_angle_pdf(e, e->kind == CYLINDER ? surface->primitive : 0, &s, surface->ng);
 }
 
 /* ---- Sampling ---------------------------------------------------------------------------------------------------- */
@@ -345,6 +358,8 @@ bool rt_emitter_sample_at(const rt_emitter *e, rt_vec3 ref, double fine_u0, floa
   rt_point_round(&point, &out->p, &out->p_error, &out->n, &ns);
   out->u = point.u;
   out->v = point.v;
-  out->pdf = by_cone ? cone_pdf(&c) : solid_angle_pdf(e, face, ref, out->p, out->n);
-  return out->pdf > 0.0f;
+  sight seen = look(ref, out->p);
+  out->pdf = by_cone ? cone_pdf(&c) : solid_angle_pdf(e, face, &seen, out->n);
+  out->wi = d3_round(d3_scale(seen.w, 1.0 / seen.distance));
+  return out->pdf > 0.0f && seen.distance > 0.0;
 }

@@ -121,6 +121,7 @@ double rt_emitter_area(const rt_emitter *emitter); /* in the world, one side, re
 typedef struct {
   rt_vec3 p, p_error, n; /* n: unit, outward */
   float u, v;            /* texture coordinates */
+  rt_vec3 wi;            /* unit, from the reference point to p */
   float pdf;             /* density over solid angle at the reference point */
   uint32_t primitive;    /* that p is on: its ordinal is the placement's plus this */
 } rt_emitter_sample;

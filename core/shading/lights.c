@@ -367,9 +367,8 @@ static bool sample_area(const rt_lights *lights, const light *l, const rt_materi
                         float u1, rt_light_sample *out) {
   rt_emitter_sample s;
   if (!rt_emitter_sample_at(l->source, ref, u0, u1, &s)) return false;
-  rt_vec3 wi = v3_normalize(v3_sub(s.p, ref));
-  bool front = v3_dot(s.n, wi) < 0.0f;
-  *out = (rt_light_sample){.wi = wi, .p = s.p, .p_error = s.p_error, .n = s.n, .pdf = s.pdf};
+  bool front = v3_dot(s.n, s.wi) < 0.0f;
+  *out = (rt_light_sample){.wi = s.wi, .p = s.p, .p_error = s.p_error, .n = s.n, .pdf = s.pdf};
   out->target = lights->keys[l - lights->lights].placement + s.primitive;
   out->radiance = v3_scale(rt_material_emission(materials, l->material, s.u, s.v, front), l->scale);
   return true;
