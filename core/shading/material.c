@@ -360,9 +360,9 @@ static void settle(rt_materials *materials, uint32_t id) {
                       is_constant(materials, d->k) && is_constant(materials, d->ior) &&
                       is_constant(materials, d->roughness);
   if (m->bsdf_is_steady) bsdf_at(materials, m, 0.0f, 0.0f, &m->bsdf);
-  m->emission_is_steady = is_constant(materials, d->emission) && is_constant(materials, d->amount) &&
-                          (whole || (materials->materials[d->a].emission_is_steady &&
-                                     materials->materials[d->b].emission_is_steady));
+  m->emission_is_steady =
+      is_constant(materials, d->emission) && is_constant(materials, d->amount) &&
+      (whole || (materials->materials[d->a].emission_is_steady && materials->materials[d->b].emission_is_steady));
   for (int front = 0; m->emission_is_steady && front < 2; front++)
     m->emission[front] = emission_at(materials, id, 0.0f, 0.0f, front);
 }

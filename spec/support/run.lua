@@ -2,8 +2,8 @@
 --
 -- options: cwd (else the project's root), env = { NAME = "value" }, stdin (text), signal and after: a signal's name,
 -- "INT", that it is sent once and to it alone, so many seconds after it catches signals (rtlua.signal) and has printed
--- what grep finds for `ready` ("." is anything): on a busy machine no fixed time from the start would do. A process that
--- has not ended after five minutes is killed.
+-- what grep finds for `ready` ("." is anything): on a busy machine no fixed time from the start would do. A process
+-- that has not ended after five minutes is killed.
 
 local assert = require "luassert"
 local folder = require "spec.support.folder"
