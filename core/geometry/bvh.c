@@ -103,9 +103,8 @@ static rt_status collect(builder *b, range *all, rt_error *err) {
   b->in_packets = only_triangles && vertices / 2 > b->n_refs;
   size_t n = (b->n_refs + CHUNK_PRIMITIVES - 1) / CHUNK_PRIMITIVES;
   b->refs = rt_alloc(b->n_refs, sizeof *b->refs, err);
-  b->scratch = rt_alloc(b->n_refs, sizeof *b->scratch, err);
   b->chunks = rt_alloc(n, sizeof *b->chunks, err);
-  if (!b->refs || !b->scratch || !b->chunks) return RT_NO_MEMORY;
+  if (!b->refs || !b->chunks) return RT_NO_MEMORY;
   rt_pool_for(b->pool, n, make_refs, b);
   for (size_t i = 0; i < n; i++) *all = range_union(*all, b->chunks[i]);
   return RT_OK;
@@ -210,8 +209,8 @@ static rt_status build(builder *b, const range *everything, rt_tree *out, rt_err
     if (status == RT_OK && !next_round(&all.tasks, &capacity, done, &n, err)) status = RT_NO_MEMORY;
     all.first = first;
   }
-  rt_free(b->scratch);
-  b->scratch = NULL;
+  rt_free(b->refs);
+  b->refs = NULL;
   if (status == RT_OK) status = join(&all, n, b->pool, err);
   for (size_t i = 0; i < n; i++) rt_part_free(&all.tasks[i].result);
   rt_free(all.tasks);
@@ -226,7 +225,6 @@ rt_status rt_tree_build(rt_tree *out, const rt_geometry *geometry, const rt_grou
   rt_status status = collect(&b, &everything, err);
   if (status == RT_OK && b.n_refs > 0) status = build(&b, &everything, out, err);
   rt_free(b.refs);
-  rt_free(b.scratch);
   rt_free(b.chunks);
   out->start = b.start;
   out->n_items = group->n_items;

@@ -35,7 +35,7 @@ typedef struct {
   const rt_geometry *geometry;
   const rt_group *group;
   rt_pool *pool;
-  ref *refs, *scratch; /* as many; what a range has in scratch is its own while it is cut */
+  ref *refs;
   size_t n_refs;
   range *chunks;   /* bounds of each CHUNK_PRIMITIVES of refs, before they are reordered */
   uint32_t *start; /* by item: its first ref; n_items + 1 of them */

@@ -10,7 +10,7 @@
 #define MAX_BINS 16
 #define FEW_PRIMITIVES 16 /* below it half the bins do */
 #define SAH_DEPTH 48
-#define MAX_CHUNKS 64
+#define MAX_CHUNKS 64 /* of a long range */
 #define LONG_RANGE (4 * CHUNK_PRIMITIVES)
 
 static box ref_box(const ref *r) {
@@ -122,31 +122,48 @@ static bool decide(const builder *b, bins of, decision *d) {
   return d->axis >= 0;
 }
 
-/* ---- Short ranges ------------------------------------------------------------------------------------------------ */
+/* ---- Ranges in two ----------------------------------------------------------------------------------------------- */
 
-/* By way of scratch and without branches, since nobody can guess the side; the right one comes out reversed. */
-static void partition(const builder *b, const range *r, const decision *d, range side[2]) {
-  size_t n = r->end - r->begin, left = r->begin, right = r->end;
-  for (size_t i = r->begin; i < r->end; i++) {
-    size_t is_right = (size_t)side_of(d, ref_box(&b->refs[i]));
-    b->scratch[is_right ? right - 1 : left] = b->refs[i];
-    right -= is_right;
-    left += 1 - is_right;
+/* In place and without branches, since nobody can guess the side. */
+static void partition(const builder *b, const decision *d, size_t begin, size_t end, range side[2]) {
+  size_t left = begin;
+  for (size_t i = begin; i < end; i++) {
+    ref r = b->refs[i];
+    size_t is_left = !side_of(d, ref_box(&r));
+    b->refs[i] = b->refs[left];
+    b->refs[left] = r;
+    left += is_left;
   }
-  memcpy(b->refs + r->begin, b->scratch + r->begin, n * sizeof *b->refs);
-  side[0] = range_of(b, r->begin, left);
-  side[1] = range_of(b, left, r->end);
+  side[0] = range_of(b, begin, left);
+  side[1] = range_of(b, left, end);
 }
 
-/* ---- Long ranges ------------------------------------------------------------------------------------------------- */
+static bool split_short(const builder *b, const range *r, range side[2]) {
+  bins of;
+  decision d = {.by = binning_of(r)};
+  fill_bins(b, &d.by, r->begin, r->end, of);
+  if (!decide(b, of, &d)) return false;
+  partition(b, &d, r->begin, r->end, side);
+  return true;
+}
+
+/* ---- Long ranges -------------------------------------------------------------------------------------------------
+ *
+ * Each chunk is cut in two by itself. What of it is then on the wrong side of the range is one run; the runs of both
+ * sides, each taken as one list, are as long, and are exchanged element by element. */
+
+typedef struct {
+  size_t begin, rank; /* rank: of its first in the list of all runs */
+} run;
 
 typedef struct {
   const builder *builder;
   const range *range;
   size_t n, length; /* of chunks */
   decision decision;
-  bins *bins;        /* by chunk */
-  range (*sides)[2]; /* by chunk: bounds; begin is where its references go, end how many they are */
+  bins *bins;                    /* by chunk */
+  range (*sides)[2];             /* by chunk */
+  run strays[2][MAX_CHUNKS + 1]; /* by side of the range on which they are, and chunk; the last is the list's end */
 } long_split;
 
 static size_t chunk_begin(const long_split *s, size_t chunk) {
@@ -160,52 +177,59 @@ static void bin_chunk(void *context, size_t chunk, int worker) {
   fill_bins(s->builder, &s->decision.by, chunk_begin(s, chunk), chunk_begin(s, chunk + 1), s->bins[chunk]);
 }
 
-static void count_chunk(void *context, size_t chunk, int worker) {
+static void partition_chunk(void *context, size_t chunk, int worker) {
   (void)worker;
   const long_split *s = context;
-  range *side = s->sides[chunk];
-  side[0] = side[1] = (range){0, 0, EMPTY_BOX, EMPTY_BOX};
-  for (size_t i = chunk_begin(s, chunk), end = chunk_begin(s, chunk + 1); i < end; i++) {
-    box bounds = ref_box(&s->builder->refs[i]);
-    int right = side_of(&s->decision, bounds);
-    range_add(&side[right], bounds);
-    side[right].end++;
-  }
+  partition(s->builder, &s->decision, chunk_begin(s, chunk), chunk_begin(s, chunk + 1), s->sides[chunk]);
 }
 
-static void move_chunk(void *context, size_t chunk, int worker) {
-  (void)worker;
-  const long_split *s = context;
-  size_t to[2] = {s->sides[chunk][0].begin, s->sides[chunk][1].begin};
-  for (size_t i = chunk_begin(s, chunk), end = chunk_begin(s, chunk + 1); i < end; i++) {
-    const ref *from = &s->builder->refs[i];
-    s->builder->scratch[to[side_of(&s->decision, ref_box(from))]++] = *from;
+/* Notes what is on a side of `middle` and belongs to the other. */
+static void find_strays(long_split *s, size_t middle) {
+  size_t rank[2] = {0, 0};
+  for (size_t chunk = 0; chunk < s->n; chunk++) {
+    const range *left = &s->sides[chunk][0], *right = &s->sides[chunk][1];
+    size_t from = left->begin > middle ? left->begin : middle, to = right->end < middle ? right->end : middle;
+    s->strays[0][chunk] = (run){right->begin, rank[0]};
+    s->strays[1][chunk] = (run){from, rank[1]};
+    if (to > right->begin) rank[0] += to - right->begin;
+    if (left->end > from) rank[1] += left->end - from;
   }
+  for (int side = 0; side < 2; side++) s->strays[side][s->n].rank = rank[side];
 }
 
-static void copy_chunk(void *context, size_t chunk, int worker) {
+static void exchange_strays(void *context, size_t part, int worker) {
   (void)worker;
   const long_split *s = context;
-  size_t begin = chunk_begin(s, chunk), end = chunk_begin(s, chunk + 1);
-  memcpy(s->builder->refs + begin, s->builder->scratch + begin, (end - begin) * sizeof(ref));
+  const run *strays[2] = {s->strays[0], s->strays[1]};
+  size_t end = strays[0][s->n].rank, begin = part * CHUNK_PRIMITIVES;
+  if (end > begin + CHUNK_PRIMITIVES) end = begin + CHUNK_PRIMITIVES;
+  for (size_t rank = begin; rank < end; rank++) {
+    ref *at[2];
+    for (int side = 0; side < 2; side++) {
+      while (strays[side][1].rank <= rank) strays[side]++;
+      at[side] = &s->builder->refs[strays[side]->begin + (rank - strays[side]->rank)];
+    }
+    ref moved = *at[0];
+    *at[0] = *at[1];
+    *at[1] = moved;
+  }
 }
 
 static void partition_long(long_split *s, range side[2]) {
   rt_pool *pool = s->builder->pool;
-  rt_pool_for(pool, s->n, count_chunk, s);
+  rt_pool_for(pool, s->n, partition_chunk, s);
   size_t at = s->range->begin;
   for (int right = 0; right < 2; right++) {
     side[right] = (range){at, at, EMPTY_BOX, EMPTY_BOX};
     for (size_t chunk = 0; chunk < s->n; chunk++) {
-      range *part = &s->sides[chunk][right];
-      part->begin = at;
-      at += part->end;
+      const range *part = &s->sides[chunk][right];
+      at += part->end - part->begin;
       side[right] = range_union(side[right], *part);
     }
     side[right].end = at;
   }
-  rt_pool_for(pool, s->n, move_chunk, s);
-  rt_pool_for(pool, s->n, copy_chunk, s);
+  find_strays(s, side[1].begin);
+  rt_pool_for(pool, s->strays[0][s->n].rank / CHUNK_PRIMITIVES + 1, exchange_strays, s);
 }
 
 static bool split_long(const builder *b, const range *r, range side[2]) {
@@ -225,15 +249,6 @@ static bool split_long(const builder *b, const range *r, range side[2]) {
       }
   if (!decide(b, bins_of[0], &s.decision)) return false;
   partition_long(&s, side);
-  return true;
-}
-
-static bool split_short(const builder *b, const range *r, range side[2]) {
-  bins of;
-  decision d = {.by = binning_of(r)};
-  fill_bins(b, &d.by, r->begin, r->end, of);
-  if (!decide(b, of, &d)) return false;
-  partition(b, r, &d, side);
   return true;
 }
 
