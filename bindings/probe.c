@@ -5,6 +5,7 @@
 
 #include "base/elementary.h"
 #include "base/fixed.h"
+#include "base/sha256.h"
 #include "bind.h"
 #include "render/filter.h"
 #include "render/sampler.h"
@@ -232,6 +233,20 @@ static int l_single(lua_State *L) {
   return 1;
 }
 
+/* sha256_base(text) -> hex, without the processor's own instructions */
+static int l_sha256_base(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  char hex[65];
+  rt_sha256 sha;
+  rt_sha256_init(&sha);
+  sha.compress = rt_sha256_compress_base;
+  rt_sha256_add(&sha, text, n);
+  rt_sha256_hex(&sha, hex);
+  lua_pushstring(L, hex);
+  return 1;
+}
+
 RTL_OPEN luaopen_rtlua_core_probe(lua_State *L);
 RTL_OPEN luaopen_rtlua_core_probe(lua_State *L) {
   static const luaL_Reg bsdf[] = {{"eval", l_bsdf_eval}, {"sample", l_bsdf_sample}, {NULL, NULL}};
@@ -250,6 +265,7 @@ RTL_OPEN luaopen_rtlua_core_probe(lua_State *L) {
                                        {"light_pdf", l_light_pdf},
                                        {"fixed_mean", l_fixed_mean},
                                        {"single", l_single},
+                                       {"sha256_base", l_sha256_base},
                                        {NULL, NULL}};
   rtl_class(L, BSDF, bsdf, none);
   rtl_class(L, FILTER, filter, none);

@@ -356,7 +356,8 @@ typedef struct {
   double build_seconds;
 } rt_scene_info;
 void rt_scene_describe(const rt_scene *scene, rt_scene_info *out);
-/* SHA-256 in hexadecimal of geometry, materials, lights, camera and the contents of files; not of render settings. */
+/* SHA-256 in hexadecimal of geometry, materials, lights, camera and the contents of files; not of render settings.
+ * Of a committed scene; empty before. */
 void rt_scene_hash(const rt_scene *scene, char hex[65]);
 
 typedef struct {

@@ -165,4 +165,9 @@ describe("SHA-256", function()
     )
     assert.equal("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", sha256(("a"):rep(1000000)))
   end)
+
+  it("is the same by the processor's own instructions and without them", function()
+    local text = ("The quick brown fox jumps over the lazy dog. "):rep(20)
+    for n = 0, 400 do assert.equal(probe.sha256_base(text:sub(1, n)), sha256(text:sub(1, n))) end
+  end)
 end)

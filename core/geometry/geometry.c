@@ -437,8 +437,8 @@ static void hash_mesh(rt_sha256 *sha, const rt_mesh *m) {
   rt_sha256_floats(sha, m->vertices, 3 * m->n_vertices);
   if (m->normals) rt_sha256_floats(sha, m->normals, 3 * m->n_vertices);
   if (m->uvs) rt_sha256_floats(sha, m->uvs, 2 * m->n_vertices);
-  for (size_t i = 0; i < 3 * m->n_triangles; i++) rt_sha256_u32(sha, m->indices[i]);
-  for (size_t i = 0; m->material_slots && i < m->n_triangles; i++) rt_sha256_u32(sha, m->material_slots[i]);
+  rt_sha256_u32s(sha, m->indices, 3 * m->n_triangles);
+  if (m->material_slots) rt_sha256_u32s(sha, m->material_slots, m->n_triangles);
 }
 
 static void hash_shape(rt_sha256 *sha, const rt_shape *s) {
@@ -458,9 +458,8 @@ static void hash_shape(rt_sha256 *sha, const rt_shape *s) {
 
 static void hash_instances(rt_sha256 *sha, const rt_instance *instance) {
   for (size_t which = 0; which < rt_instance_count(instance); which++) {
-    rt_sha256_u32(sha, 1);
-    rt_sha256_u32(sha, instance->group);
-    rt_sha256_u32(sha, instance->hidden ? 1 : 0);
+    const uint32_t of[] = {1, instance->group, instance->hidden ? 1 : 0};
+    rt_sha256_u32s(sha, of, 3);
     rt_sha256_doubles(sha, rt_instance_to_parent(instance, which)->m[0], 12);
   }
 }

@@ -91,6 +91,16 @@ rt_status rt_scene_camera(rt_scene *scene, const rt_camera_desc *desc, rt_error 
   return status;
 }
 
+static void hash_scene(const rt_scene *scene, char hex[65]) {
+  rt_sha256 sha;
+  rt_sha256_init(&sha);
+  rt_geometry_hash(scene->geometry, &sha);
+  rt_materials_hash(scene->materials, &sha);
+  rt_lights_hash(scene->lights, &sha);
+  rt_camera_hash(&scene->camera_desc, &sha);
+  rt_sha256_hex(&sha, hex);
+}
+
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -110,6 +120,7 @@ rt_status rt_scene_commit(rt_scene *scene, int threads, rt_error *err) {
   if (status == RT_OK) status = rt_lights_build(scene->lights, scene->geometry, scene->materials, err);
   scene->build_seconds = now() - start;
   scene->committed = status == RT_OK;
+  if (scene->committed) hash_scene(scene, scene->hash);
   rt_float_mode_restore(&saved);
   rt_pool_free(pool);
   return status;
@@ -125,15 +136,7 @@ void rt_scene_describe(const rt_scene *scene, rt_scene_info *out) {
   out->build_seconds = scene->build_seconds;
 }
 
-void rt_scene_hash(const rt_scene *scene, char hex[65]) {
-  rt_sha256 sha;
-  rt_sha256_init(&sha);
-  rt_geometry_hash(scene->geometry, &sha);
-  rt_materials_hash(scene->materials, &sha);
-  rt_lights_hash(scene->lights, &sha);
-  rt_camera_hash(&scene->camera_desc, &sha);
-  rt_sha256_hex(&sha, hex);
-}
+void rt_scene_hash(const rt_scene *scene, char hex[65]) { memcpy(hex, scene->hash, sizeof scene->hash); }
 
 bool rt_scene_intersect(const rt_scene *scene, rt_vec3 origin, rt_vec3 direction, float tnear, float tfar,
                         rt_scene_hit *out) {

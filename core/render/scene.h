@@ -12,6 +12,7 @@ struct rt_scene {
   atomic_int references;
   bool committed;
   double build_seconds;
+  char hash[65]; /* once committed: made once, as it takes as long as a part of the build */
   rt_geometry *geometry;
   rt_materials *materials;
   rt_lights *lights;
