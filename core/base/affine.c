@@ -17,8 +17,17 @@ rt_affine affine_mul(const rt_affine *a, const rt_affine *b) {
 
 /* 2^-e where the largest magnitude of three is in [2^e, 2^(e + 1)). */
 static double inverse_magnitude(double a, double b, double c) {
+  double largest = fmax(fabs(a), fmax(fabs(b), fabs(c)));
+  uint64_t bits, exponent;
+  memcpy(&bits, &largest, sizeof bits);
+  exponent = bits >> 52;
+  if (exponent > 0 && exponent < 2046) { /* nearly always; the same, but a tenth of the time */
+    bits = (2046 - exponent) << 52;
+    memcpy(&largest, &bits, sizeof bits);
+    return largest;
+  }
   int e;
-  frexp(fmax(fabs(a), fmax(fabs(b), fabs(c))), &e);
+  frexp(largest, &e);
   return ldexp(1.0, 1 - e);
 }
 

@@ -3,7 +3,8 @@
  *
  * In parallel: work goes in rounds over a list of ranges. A large range becomes one node, by splitting the child of the
  * largest area again (Wald, Benthin, Boulos 2008, "Getting Rid of Packets"), and its children go on the next round's
- * list; a small one becomes a whole subtree. Each has arrays of its own, which are joined in the order of the list.
+ * list; a small one becomes a whole subtree. Each has arrays of its own, which are joined in the order of the list, some
+ * hundred at a time, so that what they hold is hardly ever there twice.
  * What a range becomes depends on its content alone, so that the tree is the same for every number of threads.
  *
  * Always true: every primitive is in one leaf, and every box holds the boxes below it. */
@@ -14,6 +15,7 @@
 #include "geometry/bvh_build.h"
 
 #define SUBTREE_PRIMITIVES 16384 /* a range of so many is one thread's: 128 of them in 2 million, 5 ms each */
+#define ROUND_TASKS 128          /* are made before they are joined: up to 100 MB of subtrees */
 
 typedef struct {
   range work;
@@ -113,10 +115,16 @@ static rt_status collect(builder *b, range *all, rt_error *err) {
 /* ---- Rounds ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
+  size_t used, capacity;
+} room;
+
+typedef struct {
   const builder *builder;
   task *tasks;
-  size_t first; /* of this round */
+  size_t first, n, n_tasks, capacity; /* n tasks from the first are this round's */
+  size_t done;                        /* references that are in subtrees */
   rt_tree *out;
+  room nodes, patches, packets; /* of out */
 } rounds;
 
 static void run_task(void *context, size_t i, int worker) {
@@ -143,7 +151,7 @@ static uint32_t rebase(const task *t, uint32_t child) {
 static void join_task(void *context, size_t i, int worker) {
   (void)worker;
   const rounds *all = context;
-  task *t = &all->tasks[i];
+  task *t = &all->tasks[all->first + i];
   part *from = &t->result;
   for (size_t k = 0; k < from->n_nodes; k++) {
     rt_node *node = &all->out->nodes[t->node_base + k];
@@ -157,62 +165,80 @@ static void join_task(void *context, size_t i, int worker) {
   rt_part_free(from);
 }
 
-/* Adds a round of tasks: the children of those from `first` to *n that are no subtrees. */
-static bool next_round(task **tasks, size_t *capacity, size_t first, size_t *n, rt_error *err) {
-  size_t end = *n;
-  for (size_t i = first; i < end; i++) {
-    if ((*tasks)[i].whole) continue;
-    if (!rt_grow((void **)tasks, capacity, *n + WIDTH, sizeof **tasks, err)) return false;
-    const task *from = &(*tasks)[i];
-    for (int slot = 0; slot < from->children; slot++)
-      (*tasks)[(*n)++] = (task){.work = from->child[slot], .depth = from->depth + 1, .parent = i, .slot = slot};
+/* Makes room for n elements in an array of the tree. As many more as the references that are left will want by the
+ * mean of those before, and then some, are asked for at once: what is never touched is only an address, while an array
+ * that grows is there twice. */
+static bool reserve(const rounds *all, void **array, room *has, size_t n, size_t size, rt_error *err) {
+  if (n > has->capacity) {
+    size_t all_refs = all->builder->n_refs, likely = n;
+    if (all->done > 0 && all->done < all_refs)
+      likely = (size_t)(1.25 * (double)n * (double)all_refs / (double)all->done);
+    void *block = rt_alloc(likely, size, NULL);
+    if (!block) block = rt_alloc(likely = n, size, err);
+    if (!block) return false;
+    if (has->used) memcpy(block, *array, has->used * size);
+    rt_free(*array);
+    *array = block;
+    has->capacity = likely;
   }
+  has->used = n;
   return true;
 }
 
-static rt_status join(rounds *all, size_t n, rt_pool *pool, rt_error *err) {
+/* Appends what the round's tasks made to the tree. */
+static rt_status join(rounds *all, rt_error *err) {
   rt_tree *out = all->out;
-  for (size_t i = 0; i < n; i++) {
-    task *t = &all->tasks[i];
+  task *round = all->tasks + all->first;
+  for (size_t i = 0; i < all->n; i++) {
+    task *t = &round[i];
+    if (t->failed) return rt_fail_memory(err, "a tree");
     t->node_base = out->n_nodes;
     t->patch_base = out->n_patches;
     t->packet_base = out->n_packets;
     out->n_nodes += t->result.n_nodes;
     out->n_patches += t->result.n_patches;
     out->n_packets += t->result.n_packets;
+    if (t->whole) all->done += t->work.end - t->work.begin;
   }
-  out->nodes = rt_alloc(out->n_nodes, sizeof *out->nodes, err);
-  out->patches = rt_alloc(out->n_patches, sizeof *out->patches, err);
-  out->packets = rt_alloc(out->n_packets, sizeof *out->packets, err);
-  if (!out->nodes || !out->patches || !out->packets) return RT_NO_MEMORY;
-  rt_pool_for(pool, n, join_task, all);
-  for (size_t i = 1; i < n; i++) {
-    const task *t = &all->tasks[i];
-    out->nodes[all->tasks[t->parent].node_base].child[t->slot] = rebase(t, t->top);
+  if (!reserve(all, (void **)&out->nodes, &all->nodes, out->n_nodes, sizeof *out->nodes, err) ||
+      !reserve(all, (void **)&out->patches, &all->patches, out->n_patches, sizeof *out->patches, err) ||
+      !reserve(all, (void **)&out->packets, &all->packets, out->n_packets, sizeof *out->packets, err))
+    return RT_NO_MEMORY;
+  rt_pool_for(all->builder->pool, all->n, join_task, all);
+  for (size_t i = 0; i < all->n; i++) {
+    const task *t = &round[i];
+    bool is_root = t == all->tasks;
+    if (!is_root) out->nodes[all->tasks[t->parent].node_base].child[t->slot] = rebase(t, t->top);
   }
   return RT_OK;
 }
 
-static rt_status build(builder *b, const range *everything, rt_tree *out, rt_error *err) {
-  rounds all = {b, NULL, 0, out};
-  size_t n = 0, capacity = 0;
-  rt_status status = RT_OK;
-  if (rt_grow((void **)&all.tasks, &capacity, 1, sizeof *all.tasks, err))
-    all.tasks[n++] = (task){.work = *everything};
-  else
-    status = RT_NO_MEMORY;
-  while (status == RT_OK && all.first < n) {
-    rt_pool_for(b->pool, n - all.first, run_task, &all);
-    for (size_t i = all.first; i < n; i++)
-      if (all.tasks[i].failed) status = rt_fail_memory(err, "a tree");
-    size_t first = n, done = all.first;
-    if (status == RT_OK && !next_round(&all.tasks, &capacity, done, &n, err)) status = RT_NO_MEMORY;
-    all.first = first;
+/* Adds the children of the round's tasks that are no subtrees. */
+static bool add_children(rounds *all, rt_error *err) {
+  for (size_t i = all->first; i < all->first + all->n; i++) {
+    if (all->tasks[i].whole) continue;
+    if (!rt_grow((void **)&all->tasks, &all->capacity, all->n_tasks + WIDTH, sizeof *all->tasks, err)) return false;
+    const task *from = &all->tasks[i];
+    for (int slot = 0; slot < from->children; slot++)
+      all->tasks[all->n_tasks++] =
+          (task){.work = from->child[slot], .depth = from->depth + 1, .parent = i, .slot = slot};
   }
-  rt_free(b->refs);
-  b->refs = NULL;
-  if (status == RT_OK) status = join(&all, n, b->pool, err);
-  for (size_t i = 0; i < n; i++) rt_part_free(&all.tasks[i].result);
+  return true;
+}
+
+static rt_status build(builder *b, const range *everything, rt_tree *out, rt_error *err) {
+  rounds all = {.builder = b, .out = out};
+  if (!rt_grow((void **)&all.tasks, &all.capacity, 1, sizeof *all.tasks, err)) return RT_NO_MEMORY;
+  all.tasks[all.n_tasks++] = (task){.work = *everything};
+  rt_status status = RT_OK;
+  for (; status == RT_OK && all.first < all.n_tasks; all.first += all.n) {
+    size_t left = all.n_tasks - all.first;
+    all.n = left < ROUND_TASKS ? left : ROUND_TASKS;
+    rt_pool_for(b->pool, all.n, run_task, &all);
+    status = join(&all, err);
+    if (status == RT_OK && !add_children(&all, err)) status = RT_NO_MEMORY;
+  }
+  for (size_t i = 0; i < all.n_tasks; i++) rt_part_free(&all.tasks[i].result);
   rt_free(all.tasks);
   return status;
 }
