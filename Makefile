@@ -190,6 +190,7 @@ cloud-demo: all
 bench: all
 	$(LUA) spec/bench/bench.lua
 	$(LUA) spec/bench/traversal.lua
+	$(LUA) spec/bench/million.lua
 
 # ---- Installing ------------------------------------------------------------------------------------------------------
 

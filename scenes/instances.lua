@@ -44,30 +44,27 @@ local function wave(x, z)
   return sum
 end
 
-local one = cushion()
-local scene = {
+-- Where the cushion stands in one row and column.
+local function place(row, column)
+  local x, z = column - SIDE / 2, row - 0.85 * SIDE
+  local up = rt.vec(wave(x - 0.01, z) - wave(x + 0.01, z), 0.02, wave(x, z - 0.01) - wave(x, z + 0.01)):normalize()
+  local right = up:cross(rt.vec(0, 0, 1)):normalize()
+  local back = right:cross(up)
+  return {
+    0.86 * right.x, 0.5 * up.x, 0.86 * back.x, x,
+    0.86 * right.y, 0.5 * up.y, 0.86 * back.y, wave(x, z),
+    0.86 * right.z, 0.5 * up.z, 0.86 * back.z, z,
+  }
+end
+
+return rt.scene {
   camera = rt.camera { from = { 4, 13, 19 }, to = { -1, -0.5, -14 }, fov = 34, aperture = 0.25, focus = 32 },
   render = { size = { 800, 450 }, spp = 64, max_depth = 8, clamp_indirect = 5 },
   background = { top = { 0.3, 0.34, 0.42 }, bottom = { 1, 0.72, 0.45 } },
   rt.sun { direction = { -0.8, 0.5, -0.6 }, irradiance = 2.5, angle = 6, color = { 1, 0.8, 0.55 } },
   rt.plane { point = { 0, -5, 0 }, normal = { 0, 1, 0 }, material = rt.diffuse { color = { 0.02, 0.05, 0.07 } } },
+  rt.instances {
+    cushion(), count = SIDE * SIDE,
+    function(i) return place((i - 1) // SIDE + 1, (i - 1) % SIDE + 1) end,
+  },
 }
-
-for row = 1, SIDE do
-  for column = 1, SIDE do
-    local x, z = column - SIDE / 2, row - 0.85 * SIDE
-    local up = rt.vec(wave(x - 0.01, z) - wave(x + 0.01, z), 0.02, wave(x, z - 0.01) - wave(x, z + 0.01)):normalize()
-    local right = up:cross(rt.vec(0, 0, 1)):normalize()
-    local back = right:cross(up)
-    scene[#scene + 1] = one:at {
-      transform = rt.matrix {
-        0.86 * right.x, 0.5 * up.x, 0.86 * back.x, x,
-        0.86 * right.y, 0.5 * up.y, 0.86 * back.y, wave(x, z),
-        0.86 * right.z, 0.5 * up.z, 0.86 * back.z, z,
-        0, 0, 0, 1,
-      },
-    }
-  end
-end
-
-return rt.scene(scene)

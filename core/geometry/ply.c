@@ -279,26 +279,36 @@ static bool read_text(reader *r, type t, double *out) {
   return true;
 }
 
-static double load_number(const unsigned char *bytes, type t, bool big_endian) {
+/* Of a size that is known where this is inlined, it is one load. */
+static inline uint64_t load_bits(const unsigned char *bytes, size_t size, bool big_endian) {
   uint64_t bits = 0;
-  size_t size = types[t].size;
-  for (size_t i = 0; i < size; i++) bits |= (uint64_t)bytes[big_endian ? size - 1 - i : i] << (8 * i);
+  if (big_endian)
+    for (size_t i = 0; i < size; i++) bits |= (uint64_t)bytes[size - 1 - i] << (8 * i);
+  else
+    for (size_t i = 0; i < size; i++) bits |= (uint64_t)bytes[i] << (8 * i);
+  return bits;
+}
+
+static double load_number(const unsigned char *bytes, type t, bool big_endian) {
   switch (t) {
-  case INT8: return (double)(int8_t)bits;
-  case INT16: return (double)(int16_t)bits;
-  case INT32: return (double)(int32_t)bits;
+  case INT8: return (double)(int8_t)bytes[0];
+  case UINT8: return (double)bytes[0];
+  case INT16: return (double)(int16_t)load_bits(bytes, 2, big_endian);
+  case UINT16: return (double)load_bits(bytes, 2, big_endian);
+  case INT32: return (double)(int32_t)load_bits(bytes, 4, big_endian);
+  case UINT32: return (double)load_bits(bytes, 4, big_endian);
   case FLOAT32: {
-    uint32_t low = (uint32_t)bits;
+    uint32_t bits = (uint32_t)load_bits(bytes, 4, big_endian);
     float v;
-    memcpy(&v, &low, sizeof v);
+    memcpy(&v, &bits, sizeof v);
     return v;
   }
-  case FLOAT64: {
+  default: {
+    uint64_t bits = load_bits(bytes, 8, big_endian);
     double v;
     memcpy(&v, &bits, sizeof v);
     return v;
   }
-  default: return (double)bits;
   }
 }
 
@@ -396,7 +406,8 @@ static rt_status read_corners(reader *r, const property *p, uint64_t row) {
   for (size_t i = 0; i < n; i++) {
     double v;
     if (!read_number(r, p->type, &v)) return fail_row(r, "face", row, r->face->count);
-    if (!(v >= 0.0 && v < (double)r->vertex->count) || v != floor(v))
+    bool in_range = v >= 0.0 && v < (double)r->vertex->count; /* which is below 2^32 */
+    if (!in_range || v != (double)(uint32_t)v)
       return fail(r, "face %llu names vertex %.17g, but the file has %llu: export the mesh again",
                   (unsigned long long)row, v, (unsigned long long)r->vertex->count);
     r->corners[i] = (uint32_t)v;
