@@ -253,7 +253,7 @@ static bool trace(const batch *b, path *p) {
 }
 
 /* What the background sends to a ray that met nothing. */
-static void leave(const batch *b, path *p) {
+static void escape(const batch *b, path *p) {
   if (b->depth == 0 && b->settings->transparent) return;
   if (p->chain) note_albedo(p->features, p->throughput, v3_all(1.0f));
   float light_pdf;
@@ -263,7 +263,7 @@ static void leave(const batch *b, path *p) {
 
 static bool meet(const batch *b, path *p) {
   if (!p->found)
-    leave(b, p);
+    escape(b, p);
   else
     rt_surface_prefetch_corners(b->scene->geometry, &p->hit);
   return p->found;
