@@ -8,7 +8,7 @@ local root = arg[0]:match("^(.*)/scripts/[^/]*$") or (arg[0]:find("^scripts/") a
 package.path = ("%s/scripts/?.lua;%s/scripts/?/init.lua;%s"):format(root, root, package.path)
 
 for name, module in pairs {
-  ["rtlua.core.caller"] = { constructor = function(f) return f end },
+  ["rtlua.core.caller"] = { constructor = function(f) return f end, value = function(f) return f end },
   ["rtlua.core.elementary"] = {}, ["rtlua.core.image"] = {}, ["rtlua.core.mesh"] = {}, ["rtlua.core.placements"] = {},
   ["rtlua.core.scene"] = {},
   ["rtlua.signal"] = {}, ["rtlua.system"] = { version = function() return "" end },
