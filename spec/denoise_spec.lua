@@ -248,7 +248,7 @@ describe("--denoise", function()
   it("gives way to a signal: the picture is written as it is", function()
     local dir <close> = folder.new()
     local function at(name) return dir.path .. "/" .. name end
-    local function arguments(...) return { SCENE, "--size", "600x500", "--spp", "1", "-o", ... } end
+    local function arguments(...) return { SCENE, "--size", "400x300", "--spp", "1", "-o", ... } end
     rtlua(table.unpack(arguments(at "plain.pfm", "--quiet")))
     rtlua(table.unpack(arguments(at "whole.part", "--quiet", "--denoise", "--checkpoint", at "film")))
     -- All samples are there: what is left when it says that it has rendered is to denoise, which takes seconds.
