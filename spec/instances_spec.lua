@@ -126,7 +126,7 @@ describe("instances that a function makes", function()
 
   -- Of more than 2^20 the inverses are not kept: rays make them. All threads cut the topmost ranges of their tree, and
   -- these are in no order.
-  it("are the same, and hit there, beyond the number up to which their inverses are kept #large", function()
+  it("are the same, and hit there, beyond the number up to which their inverses are kept", function()
     local HALF = 1 << 19
     local function place(i)
       local at = i * 7919 % (2 * HALF)

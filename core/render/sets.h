@@ -22,16 +22,10 @@ typedef float float_lanes __attribute__((vector_size(4 * WIDTH)));
 #define SHUFFLED_BITS 16
 #define SHUFFLED ((1u << SHUFFLED_BITS) - 1)
 
-/* As hash.h has them. */
 LANES hash_lanes(lanes x) {
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  return x ^ x >> 16;
+  HASH_IN_PLACE(x);
+  return x;
 }
-
-LANES combine_lanes(lanes seed, uint32_t v) { return hash_lanes(seed ^ (v + 0x9e3779b9u + (seed << 6) + (seed >> 2))); }
 
 LANES reverse_lanes(lanes x) {
   x = x << 16 | x >> 16;
@@ -57,7 +51,7 @@ static inline void set_out(const uint32_t seed[WIDTH], const uint32_t index[WIDT
   lanes s, i;
   memcpy(&s, seed, sizeof s);
   memcpy(&i, index, sizeof i);
-  s = combine_lanes(s, set);
+  s = hash_lanes(HASH_MIXED(s, set));
   i = (reverse_lanes(scramble_lanes(reverse_lanes(i), s)) & SHUFFLED) | (i & ~SHUFFLED);
   memcpy(set_seed, &s, sizeof s);
   memcpy(shuffled, &i, sizeof i);
