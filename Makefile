@@ -96,7 +96,10 @@ $(OUT)/librtcore.a: $(CORE_OBJECTS) $(OUT)/sources
 # What files that exist for one instruction set are compiled for, on x86-64 (core/base/isa.h; sha256.c).
 ISA.kernel_avx2 := -mavx2 -mfma -mbmi
 ISA.kernel_avx512 := -mavx2 -mfma -mbmi -mavx512f -mavx512vl
+ISA.bsdfs_avx2 := $(ISA.kernel_avx2)
+ISA.points_avx2 := $(ISA.kernel_avx2)
 ISA.sets_avx2 := $(ISA.kernel_avx2)
+ISA.vertices_avx2 := $(ISA.kernel_avx2)
 ISA.sha256_x86 := -msha -msse4.1
 IS_X86 := $(shell $(CC) -dumpmachine 2>/dev/null | grep -c ^x86_64)
 

@@ -44,10 +44,10 @@ static int l_sobol(lua_State *L) {
 /* sampler(x, y, sample, seed, set) -> the set's four numbers, and those of the next */
 static int l_sampler(lua_State *L) {
   rt_sampler sampler = rt_sampler_at(check_u32(L, 1), check_u32(L, 2), check_u32(L, 3), check_u32(L, 4));
-  const rt_sampler *samplers[] = {&sampler};
-  float u[8], *out[] = {u};
-  rt_sampler_pairs(1, samplers, check_u32(L, 5), out);
-  for (int i = 0; i < 8; i++) lua_pushnumber(L, (lua_Number)u[i]);
+  rt_sampler_lanes samplers = {.seed = {sampler.seed}, .index = {sampler.index}};
+  float u[8][RT_LANES];
+  rt_sampler_pairs(&samplers, check_u32(L, 5), u);
+  for (int i = 0; i < 8; i++) lua_pushnumber(L, (lua_Number)u[i][0]);
   return 8;
 }
 
@@ -97,7 +97,8 @@ static int l_bsdf(lua_State *L) {
   luaL_argcheck(L, material < rt_materials_count(scene->materials), 2, "no such material");
   float pick = 0.5f;
   rt_bsdf *bsdf = rtl_new(L, sizeof *bsdf, BSDF, 0);
-  rt_material_bsdf(scene->materials, material, 0.0f, 0.0f, lua_toboolean(L, 3), &pick, bsdf);
+  rt_bsdf room;
+  *bsdf = *rt_material_bsdf(scene->materials, material, 0.0f, 0.0f, lua_toboolean(L, 3), &pick, &room);
   return 1;
 }
 
@@ -163,12 +164,16 @@ static int l_occluded(lua_State *L) {
 static int l_light_sample(lua_State *L) {
   const rt_scene *scene = check_scene(L, 1);
   rt_vec3 u = check_vec3(L, 5);
-  rt_light_sample sample;
-  if (!rt_lights_sample(scene->lights, scene->materials, check_vec3(L, 2), u.x, u.y, u.z, &sample)) return 0;
-  push_vec3(L, sample.wi);
-  push_vec3(L, sample.radiance);
-  lua_pushnumber(L, (lua_Number)sample.pdf);
-  lua_pushboolean(L, sample.delta);
+  rt_vec3_lanes refs = {0};
+  v3_put(&refs, 0, check_vec3(L, 2));
+  rt_light_lanes lights;
+  rt_lights_sample(scene->lights, scene->materials, (const int32_t[RT_LANES]){true}, &refs,
+                   (const double[RT_LANES]){u.x}, (const float[RT_LANES]){u.y}, (const float[RT_LANES]){u.z}, &lights);
+  if (!lights.any[0]) return 0;
+  push_vec3(L, v3_get(&lights.at.wi, 0));
+  push_vec3(L, v3_get(&lights.radiance, 0));
+  lua_pushnumber(L, (lua_Number)lights.at.pdf[0]);
+  lua_pushboolean(L, lights.delta[0]);
   return 8;
 }
 

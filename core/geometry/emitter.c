@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "geometry/internal.h"
+#include "geometry/points.h"
 
 #define SIMILARITY 1e-9 /* relative spread of the scales (squared) below which a sphere is still one */
 
@@ -31,10 +32,10 @@ struct rt_emitter {
   emitter_kind kind;
   const rt_shape *shape;
   rt_affine to_world, to_local;
-  bool moved;         /* to_world is not the identity */
-  double determinant; /* |det A| */
-  double area;
-  double face_area[3]; /* in the world; a disk's or sphere's is the first */
+  bool moved;           /* to_world is not the identity */
+  double determinant;   /* |det A| */
+  double area, density; /* 1 / area */
+  double face_area[3];  /* in the world; a disk's or sphere's is the first */
   double face_local[3];
   rt_d3 center; /* of a sphere in the world */
   double radius;
@@ -163,6 +164,7 @@ rt_status rt_emitter_new(rt_emitter **out, const rt_geometry *g, uint32_t shape,
     rt_emitter_free(e);
     return status;
   }
+  e->density = 1.0 / e->area;
   *out = e;
   return RT_OK;
 }
@@ -180,32 +182,10 @@ double rt_emitter_area(const rt_emitter *e) { return e->area; }
 
 /* Per unit of area in the world, at a point of `face` with the unit normal n. */
 static double area_density(const rt_emitter *e, uint32_t face, rt_vec3 n) {
-  if (e->kind == TRIANGLES || e->kind == DISK || e->kind == SPHERE) return 1.0 / e->area;
-  if (face != RT_FACE_SIDE) return 1.0 / e->area; /* a cap's factor is constant */
+  if (e->kind == TRIANGLES || e->kind == DISK || e->kind == SPHERE) return e->density;
+  if (face != RT_FACE_SIDE) return e->density; /* a cap's factor is constant */
   double chosen = e->face_area[face] / e->area;
   return chosen * d3_length(d3_map_transposed(&e->to_world, d3_from(n))) / (e->determinant * e->face_local[face]);
-}
-
-static float finite_pdf(double pdf) { return pdf < FLT_MAX ? (float)pdf : FLT_MAX; }
-
-/* From a reference point to one on the emitter. */
-typedef struct {
-  rt_d3 w;
-  double distance2, distance;
-} sight;
-
-static sight look(rt_vec3 ref, rt_vec3 p) {
-  sight s = {.w = d3_sub(d3_from(p), d3_from(ref))};
-  s.distance2 = d3_dot(s.w, s.w);
-  s.distance = sqrt(s.distance2);
-  return s;
-}
-
-/* Over solid angle at the reference point. 0 where the surface is seen edge on. */
-static float solid_angle_pdf(const rt_emitter *e, uint32_t face, const sight *s, rt_vec3 n) {
-  double facing = fabs(d3_dot(s->w, d3_from(n)));
-  if (!(facing > 0.0)) return 0.0f;
-  return finite_pdf(area_density(e, face, n) * s->distance2 * s->distance / facing);
 }
 
 typedef struct {
@@ -228,13 +208,13 @@ static bool make_cone(const rt_emitter *e, rt_vec3 ref, cone *out) {
   return out->one_less > 0.0;
 }
 
-static float cone_pdf(const cone *c) { return finite_pdf(1.0 / (2.0 * RT_PI * c->one_less)); }
+static float cone_pdf(const cone *c) { return rt_finite_pdf(1.0 / (2.0 * RT_PI * c->one_less)); }
 
 float rt_emitter_pdf(const rt_emitter *e, rt_vec3 ref, const rt_surface *surface) {
   cone c;
   if (make_cone(e, ref, &c)) return cone_pdf(&c);
-  sight s = look(ref, surface->p);
-  return solid_angle_pdf(e, e->kind == CYLINDER ? surface->primitive : 0, &s, surface->ng);
+  double density = area_density(e, e->kind == CYLINDER ? surface->primitive : 0, surface->ng);
+  return rt_sight_of(ref, surface->p, surface->ng, density).pdf;
 }
 
 /* ---- Sampling ---------------------------------------------------------------------------------------------------- */
@@ -260,8 +240,8 @@ static float rescale(double u, double from, double to) {
   return f_clamp(x, 0.0f, 0x1.fffffep-1f);
 }
 
-/* Returns the triangle. */
-static uint32_t triangle_point(const rt_emitter *e, double u0, float u1, rt_point *out) {
+/* The triangle, and the weights of its second and third corner. */
+static uint32_t choose_triangle(const rt_emitter *e, double u0, float u1, double *b1, double *b2) {
   double target = u0 * e->area;
   size_t low = 0, high = e->n_triangles - 1; /* the last i with cdf[i] <= target */
   while (low < high) {
@@ -272,14 +252,10 @@ static uint32_t triangle_point(const rt_emitter *e, double u0, float u1, rt_poin
       high = middle - 1;
   }
   double x = rescale(target, e->cdf[low], e->cdf[low + 1]), y = u1;
-  if (y > x) {
-    x *= 0.5;
-    y -= x;
-  } else {
-    y *= 0.5;
-    x -= y;
-  }
-  rt_point_on_triangle(e->shape, e->triangles[low], x, y, out);
+  bool above = y > x;
+  double half = 0.5 * (above ? x : y);
+  *b1 = above ? half : x - half;
+  *b2 = above ? y - half : half;
   return e->triangles[low];
 }
 
@@ -331,35 +307,68 @@ static void cone_point(const rt_emitter *e, const cone *c, float u0, float u1, r
   rt_point_on_round(e->shape, 0, d3_mad(e->shape->center, local, e->shape->radius), out);
 }
 
-bool rt_emitter_sample_at(const rt_emitter *e, rt_vec3 ref, double fine_u0, float u1, rt_emitter_sample *out) {
-  float u0 = f_min((float)fine_u0, 1.0f - RT_U); /* all but the choice of a triangle have enough in 24 bits */
+/* Of what is not made of triangles. Returns the face. */
+static uint32_t round_sample(const rt_emitter *e, rt_vec3 ref, float u0, float u1, rt_point *out) {
   const rt_shape *s = e->shape;
-  rt_point point;
-  rt_vec3 ns;
   cone c;
-  uint32_t face = 0;
-  bool by_cone = make_cone(e, ref, &c);
-  out->primitive = 0;
-  if (by_cone)
-    cone_point(e, &c, u0, u1, &point);
-  else if (e->kind == TRIANGLES)
-    out->primitive = triangle_point(e, fine_u0, u1, &point);
-  else if (e->kind == DISK)
-    rt_point_on_round(s, 0, d3_add(s->center, disk_offset(s, u0, u1)), &point);
-  else if (e->kind == CYLINDER)
-    face = cylinder_sample(e, u0, u1, &point);
-  else
-    rt_point_on_round(s, 0, d3_mad(s->center, uniform_direction(u0, u1), s->radius), &point);
-  /* Of the instances on the way only their product is known: twice the rounding of one map, where there is any. */
-  if (e->moved) {
-    rt_point_map(&point, &e->to_world, &e->to_local);
-    point.error = d3_scale(point.error, 2.0);
+  if (make_cone(e, ref, &c)) {
+    cone_point(e, &c, u0, u1, out);
+    return 0;
   }
-  rt_point_round(&point, &out->p, &out->p_error, &out->n, &ns);
-  out->u = point.u;
-  out->v = point.v;
-  sight seen = look(ref, out->p);
-  out->pdf = by_cone ? cone_pdf(&c) : solid_angle_pdf(e, face, &seen, out->n);
-  out->wi = d3_round(d3_scale(seen.w, 1.0 / seen.distance));
-  return out->pdf > 0.0f && seen.distance > 0.0;
+  if (e->kind == CYLINDER) return cylinder_sample(e, u0, u1, out);
+  rt_d3 offset = e->kind == DISK ? disk_offset(s, u0, u1) : d3_scale(uniform_direction(u0, u1), s->radius);
+  rt_point_on_round(s, 0, d3_add(s->center, offset), out);
+  return 0;
+}
+
+void rt_emitters_sample(const rt_emitter *const emitters[RT_LANES], const rt_vec3_lanes *refs,
+                        const double u0[RT_LANES], const float u1[RT_LANES], rt_emitter_lanes *out) {
+  const rt_point_kernel *kernel = rt_points();
+  rt_corner_lanes corners;
+  rt_point_lanes points;
+  uint32_t face[RT_LANES] = {0};
+  double density[RT_LANES];
+  bool plain = true;
+  RT_EACH_LANE(i) {
+    const rt_emitter *e = emitters[i];
+    density[i] = 0.0;
+    out->primitive[i] = 0;
+    bool triangles = e && e->kind == TRIANGLES;
+    plain &= !e || (triangles && !e->moved);
+    if (!triangles) {
+      rt_corners_none(&corners, i);
+      continue;
+    }
+    double b1, b2;
+    out->primitive[i] = choose_triangle(e, u0[i], u1[i], &b1, &b2);
+    density[i] = e->density;
+    rt_corners_of(e->shape, out->primitive[i], b1, b2, &corners, i);
+  }
+  kernel->on_triangles(&corners, &points);
+  for (int i = 0; !plain && i < RT_LANES; i++) {
+    const rt_emitter *e = emitters[i];
+    if (!e || (e->kind == TRIANGLES && !e->moved)) continue;
+    rt_point point = rt_point_get(&points, i);
+    /* All but the choice of a triangle have enough in 24 bits. */
+    if (e->kind != TRIANGLES)
+      face[i] = round_sample(e, v3_get(refs, i), f_min((float)u0[i], 1.0f - RT_U), u1[i], &point);
+    /* Of the instances on the way only their product is known: twice the rounding of one map, where there is any. */
+    if (e->moved) {
+      rt_point_map(&point, &e->to_world, &e->to_local);
+      point.error = d3_scale(point.error, 2.0);
+    }
+    rt_point_put(&points, i, &point);
+  }
+  rt_vec3_lanes smooth; /* of no use here */
+  kernel->round(&points, &out->p, &out->p_error, &out->n, &smooth);
+  for (int i = 0; !plain && i < RT_LANES; i++) {
+    if (emitters[i]) density[i] = area_density(emitters[i], face[i], v3_get(&out->n, i));
+  }
+  kernel->look(refs, &out->p, &out->n, density, &out->wi, out->pdf);
+  for (int i = 0; !plain && i < RT_LANES; i++) {
+    cone c;
+    if (emitters[i] && make_cone(emitters[i], v3_get(refs, i), &c)) out->pdf[i] = cone_pdf(&c);
+  }
+  memcpy(out->u, points.u, sizeof out->u);
+  memcpy(out->v, points.v, sizeof out->v);
 }

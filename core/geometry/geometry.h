@@ -9,6 +9,7 @@
 #ifndef RT_GEOMETRY_H
 #define RT_GEOMETRY_H
 
+#include "base/lanes.h"
 #include "base/pool.h"
 #include "base/sha256.h"
 #include "base/vec.h"
@@ -76,7 +77,22 @@ typedef struct {
   uint64_t placement; /* ordinal of the placed shape's first primitive: names this copy of the shape */
 } rt_surface;
 void rt_surface_at(const rt_geometry *geometry, const rt_ray *ray, const rt_hit *hit, rt_surface *surface);
-/* Fetch what rt_surface_at will read: a triangle's indices, then by them its corners. */
+
+/* Eight of them. */
+typedef struct {
+  rt_vec3_lanes o, d;
+} rt_ray_lanes;
+typedef struct {
+  rt_vec3_lanes p, p_error, ng, ns;
+  float u[RT_LANES], v[RT_LANES];
+  uint32_t material[RT_LANES], shape[RT_LANES], primitive[RT_LANES];
+  uint64_t placement[RT_LANES];
+} rt_surface_lanes;
+/* Of the first n lanes; the others get what means nothing. */
+void rt_surfaces_at(const rt_geometry *geometry, int n, const rt_ray_lanes *rays, const rt_hit hits[],
+                    rt_surface_lanes *out);
+rt_surface rt_surface_get(const rt_surface_lanes *surfaces, int i);
+/* Fetch what rt_surfaces_at will read: a triangle's indices, then by them its corners. */
 void rt_surface_prefetch(const rt_geometry *geometry, const rt_hit *hit);
 void rt_surface_prefetch_corners(const rt_geometry *geometry, const rt_hit *hit);
 /* The name of the hit shape, or of its nearest named ancestor; NULL. */
@@ -118,19 +134,21 @@ rt_status rt_emitter_new(rt_emitter **out, const rt_geometry *geometry, uint32_t
 void rt_emitter_free(rt_emitter *emitter);
 double rt_emitter_area(const rt_emitter *emitter); /* in the world, one side, relative error below 1e-6 */
 
+/* Eight points of emitters. */
 typedef struct {
-  rt_vec3 p, p_error, n; /* n: unit, outward */
-  float u, v;            /* texture coordinates */
-  rt_vec3 wi;            /* unit, from the reference point to p */
-  float pdf;             /* density over solid angle at the reference point */
-  uint32_t primitive;    /* that p is on: its ordinal is the placement's plus this */
-} rt_emitter_sample;
-/* A point of the emitter as seen from `ref`, from two uniform numbers in [0, 1); the first, which also chooses among a
- * mesh's triangles, has a double's digits. False when there is none (pdf 0).
- * Spheres that are still spheres in the world and do not hold `ref` are sampled by solid angle (a cone); everything
- * else by area. */
-bool rt_emitter_sample_at(const rt_emitter *emitter, rt_vec3 ref, double u0, float u1, rt_emitter_sample *out);
-/* The density with which rt_emitter_sample_at makes the direction from `ref` to `surface` (a hit on this emitter). */
+  rt_vec3_lanes p, p_error, n;    /* n: unit, outward */
+  float u[RT_LANES], v[RT_LANES]; /* texture coordinates */
+  rt_vec3_lanes wi;               /* unit, from the reference point to p; not finite where the two are one */
+  float pdf[RT_LANES];            /* density over solid angle at the reference point; 0: there is none */
+  uint32_t primitive[RT_LANES];   /* that p is on: its ordinal is the placement's plus this */
+} rt_emitter_lanes;
+/* Points of emitters as seen from `refs`, from two uniform numbers in [0, 1) each; the first, which also chooses among a
+ * mesh's triangles, has a double's digits. Where `emitters` is NULL the lane gets what means nothing.
+ * Spheres that are still spheres in the world and do not hold the reference are sampled by solid angle (a cone);
+ * everything else by area. */
+void rt_emitters_sample(const rt_emitter *const emitters[RT_LANES], const rt_vec3_lanes *refs,
+                        const double u0[RT_LANES], const float u1[RT_LANES], rt_emitter_lanes *out);
+/* The density with which rt_emitters_sample makes the direction from `ref` to `surface` (a hit on this emitter). */
 float rt_emitter_pdf(const rt_emitter *emitter, rt_vec3 ref, const rt_surface *surface);
 
 #endif

@@ -287,41 +287,6 @@ int rt_shape_roots(const rt_shape *shape, rt_vec3 o, rt_vec3 d, double t[2], uin
 
 /* ---- Points ------------------------------------------------------------------------------------------------------ */
 
-static rt_d3 load(const float *p) { return d3(p[0], p[1], p[2]); }
-
-/* Of a ray that leaves the point: no corner is farther from it, along an axis, than the longest edge. */
-static double triangle_error(rt_d3 ab, rt_d3 ac) {
-  return RT_TRIANGLE_ERROR * d_max(d3_abs_max(ab), d_max(d3_abs_max(ac), d3_abs_max(d3_sub(ac, ab))));
-}
-
-void rt_point_on_triangle(const rt_shape *shape, uint32_t primitive, double b1, double b2, rt_point *out) {
-  const rt_mesh *mesh = shape->mesh;
-  const uint32_t *corners = mesh->indices + 3 * (size_t)primitive;
-  size_t i = 3 * (size_t)corners[0], j = 3 * (size_t)corners[1], k = 3 * (size_t)corners[2];
-  rt_d3 a = load(mesh->vertices + i), ab = d3_sub(load(mesh->vertices + j), a),
-        ac = d3_sub(load(mesh->vertices + k), a);
-  double error = triangle_error(ab, ac);
-  out->p = d3_mad(d3_mad(a, ab, b1), ac, b2);
-  out->n = d3_cross(ab, ac);
-  out->error = d3(error, error, error);
-  out->ns = d3(0.0, 0.0, 0.0);
-  if (mesh->normals) {
-    const float *na = mesh->normals + i, *nb = mesh->normals + j, *nc = mesh->normals + k;
-    float f1 = (float)b1, f2 = (float)b2, f0 = 1.0f - f1 - f2;
-    out->ns = d3(f0 * na[0] + f1 * nb[0] + f2 * nc[0], f0 * na[1] + f1 * nb[1] + f2 * nc[1],
-                 f0 * na[2] + f1 * nb[2] + f2 * nc[2]);
-  }
-  out->u = (float)b1;
-  out->v = (float)b2;
-  if (mesh->uvs) {
-    const float *ta = mesh->uvs + 2 * (size_t)corners[0], *tb = mesh->uvs + 2 * (size_t)corners[1],
-                *tc = mesh->uvs + 2 * (size_t)corners[2];
-    double b0 = 1.0 - b1 - b2;
-    out->u = (float)(b0 * ta[0] + b1 * tb[0] + b2 * tc[0]);
-    out->v = (float)(b0 * ta[1] + b1 * tb[1] + b2 * tc[1]);
-  }
-}
-
 /* Around an axis, right way round from outside: 1/2 where y is least. */
 static float turn(double x, double y) { return (float)(0.5 + rt_atan2f((float)x, (float)-y) * (0.5 / RT_PI)); }
 
@@ -384,19 +349,4 @@ void rt_point_map(rt_point *point, const rt_affine *map, const rt_affine *invers
   point->p = d3_map_point(map, point->p);
   point->n = d3_normalize(d3_map_transposed(inverse, point->n));
   point->ns = d3_normalize(d3_map_transposed(inverse, point->ns));
-}
-
-/* Rounding is u |p|; half as much again is room for all that double rounds. */
-static float whole_error(double p, double error) { return (float)((error + 1.5 * RT_U * fabs(p)) * (1.0 + 0x1p-20)); }
-
-void rt_point_round(const rt_point *point, rt_vec3 *p, rt_vec3 *p_error, rt_vec3 *n, rt_vec3 *ns) {
-  *p = d3_round(point->p);
-  *p_error = v3(whole_error(point->p.x, point->error.x), whole_error(point->p.y, point->error.y),
-                whole_error(point->p.z, point->error.z));
-  rt_d3 unit = d3_normalize(point->n);
-  *n = *ns = d3_round(unit);
-  if (point->ns.x == 0.0 && point->ns.y == 0.0 && point->ns.z == 0.0) return;
-  rt_d3 smooth = d3_normalize(point->ns);
-  double side = d3_dot(unit, smooth);
-  if (side != 0.0) *ns = d3_round(side > 0.0 ? smooth : d3_scale(smooth, -1.0));
 }

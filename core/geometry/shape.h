@@ -47,7 +47,7 @@ static inline uint32_t rt_shape_material(const rt_shape *s, uint32_t primitive) 
  * that, rounded to float, lies in the ray's range. d is not 0. */
 int rt_shape_roots(const rt_shape *shape, rt_vec3 o, rt_vec3 d, double t[2], uint32_t face[2]);
 
-/* A point on a shape and what shading wants of it, in some space. */
+/* A point on a shape and what shading wants of it, in some space. Those of triangles are made in points.h. */
 typedef struct {
   rt_d3 p;
   rt_d3 n, ns; /* outward, not normalized; ns may be 0 */
@@ -55,13 +55,9 @@ typedef struct {
   float u, v;
 } rt_point;
 
-/* Of a triangle, by the weights of its vertices 1 and 2. */
-void rt_point_on_triangle(const rt_shape *shape, uint32_t primitive, double b1, double b2, rt_point *out);
 /* The point of a round shape that is nearest to p (which is almost on it), on the face that is named. */
 void rt_point_on_round(const rt_shape *shape, uint32_t face, rt_d3 p, rt_point *out);
 /* From a child's space to its parent's: `inverse` is the inverse of `map`. */
 void rt_point_map(rt_point *point, const rt_affine *map, const rt_affine *inverse);
-/* Rounded to float, once: p, its whole error, unit normals with ns on n's side. */
-void rt_point_round(const rt_point *point, rt_vec3 *p, rt_vec3 *p_error, rt_vec3 *n, rt_vec3 *ns);
 
 #endif

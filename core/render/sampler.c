@@ -70,12 +70,12 @@ rt_sampler rt_sampler_at(uint32_t x, uint32_t y, uint32_t sample, uint32_t seed)
   return (rt_sampler){hash_combine(hash_combine(hash_u32(seed), x), y), sample};
 }
 
-void rt_sampler_pairs(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]) {
+void rt_sampler_pairs(const rt_sampler_lanes *samplers, uint32_t set, float out[8][RT_LANES]) {
 #ifdef __x86_64__
   if (rt_isa_now() >= RT_ISA_AVX2) {
-    rt_sampler_pairs_avx2(n, samplers, set, out);
+    rt_sampler_pairs_avx2(samplers, set, out);
     return;
   }
 #endif
-  rt_sampler_pairs_base(n, samplers, set, out);
+  rt_sampler_pairs_base(samplers, set, out);
 }

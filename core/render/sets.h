@@ -91,17 +91,15 @@ static inline void finish_pair(const uint32_t seed[2], const uint32_t shuffled[2
 #endif
 }
 
-void RT_SETS(size_t n, const rt_sampler *const samplers[], uint32_t set, float *const out[]) {
-  for (size_t begin = 0; begin < n; begin += WIDTH) {
-    size_t count = n - begin < WIDTH ? n - begin : WIDTH;
-    uint32_t seed[WIDTH] = {0}, index[WIDTH] = {0}, seeds[2][WIDTH], shuffled[2][WIDTH];
-    for (size_t i = 0; i < count; i++) {
-      seed[i] = samplers[begin + i]->seed;
-      index[i] = samplers[begin + i]->index;
-    }
-    for (uint32_t k = 0; k < 2; k++) set_out(seed, index, set + k, seeds[k], shuffled[k]);
-    for (size_t i = 0; i < count; i++)
+void RT_SETS(const rt_sampler_lanes *samplers, uint32_t set, float out[8][RT_LANES]) {
+  _Alignas(32) float numbers[RT_LANES][8];
+  for (int begin = 0; begin < RT_LANES; begin += WIDTH) {
+    uint32_t seeds[2][WIDTH], shuffled[2][WIDTH];
+    for (uint32_t k = 0; k < 2; k++)
+      set_out(samplers->seed + begin, samplers->index + begin, set + k, seeds[k], shuffled[k]);
+    for (int i = 0; i < WIDTH; i++)
       finish_pair((const uint32_t[2]){seeds[0][i], seeds[1][i]}, (const uint32_t[2]){shuffled[0][i], shuffled[1][i]},
-                  out[begin + i]);
+                  numbers[begin + i]);
   }
+  for (int k = 0; k < 8; k++) RT_EACH_LANE(i) out[k][i] = numbers[i][k];
 }

@@ -4,25 +4,7 @@
  * angles: what cannot be computed there is black, or ends the path. Everything is a function of the arguments. */
 #include "shading/bsdf.h"
 
-rt_vec3 cosine_sample(float u0, float u1) {
-  float a = 2.0f * u0 - 1.0f, b = 2.0f * u1 - 1.0f, r, turn;
-  if (a == 0.0f && b == 0.0f) return v3(0.0f, 0.0f, 1.0f);
-  if (fabsf(a) > fabsf(b)) {
-    r = a;
-    turn = 0.125f * (b / a);
-  } else {
-    r = b;
-    turn = 0.25f - 0.125f * (a / b);
-  }
-  float sine, cosine, z = sqrtf(f_max((1.0f - r) * (1.0f + r), 0.0f));
-  rt_sincos_turn(fabsf(turn), &sine, &cosine);
-  return v3(r * cosine, r * copysignf(sine, turn), z);
-}
-
-static rt_rgb diffuse_eval(const rt_bsdf *bsdf, float cosine, float *pdf) {
-  *pdf = cosine * (1.0f / RT_PI_F);
-  return v3_scale(bsdf->color, *pdf);
-}
+#include "base/isa.h"
 
 static bool diffuse_sample(const rt_bsdf *bsdf, const float u[3], rt_bsdf_sample_t *out) {
   rt_vec3 wi = cosine_sample(u[1], u[2]);
@@ -30,7 +12,7 @@ static bool diffuse_sample(const rt_bsdf *bsdf, const float u[3], rt_bsdf_sample
   return out->pdf > 0.0f;
 }
 
-bool rt_bsdf_is_delta(const rt_bsdf *bsdf) {
+bool bsdf_is_delta(const rt_bsdf *bsdf) {
   switch (bsdf->kind) {
   case RT_BSDF_DIFFUSE: return false;
   case RT_BSDF_METAL: return metal_is_smooth(bsdf);
@@ -59,7 +41,7 @@ rt_rgb rt_bsdf_eval(const rt_bsdf *bsdf, const rt_vec3 *wo, const rt_vec3 *wi, f
   if (bsdf->kind == RT_BSDF_GLASS) return glass_eval(bsdf, *wo, *wi, pdf);
   if (!(wo->z > 0.0f) || !(wi->z > 0.0f)) return rgb_black();
   switch (bsdf->kind) {
-  case RT_BSDF_DIFFUSE: return diffuse_eval(bsdf, wi->z, pdf);
+  case RT_BSDF_DIFFUSE: return diffuse_eval(bsdf->color, wi->z, pdf);
   case RT_BSDF_METAL: return metal_eval(bsdf, *wo, *wi, pdf);
   case RT_BSDF_PLASTIC: return plastic_eval(bsdf, *wo, *wi, pdf);
   case RT_BSDF_GLASS:
@@ -81,4 +63,48 @@ bool rt_bsdf_sample(const rt_bsdf *bsdf, const rt_vec3 *wo, const float u[3], rt
   case RT_BSDF_NONE: break;
   }
   return false;
+}
+
+/* ---- Eight at a time ---- */
+
+static const rt_bsdf_kernel *kernel(void) {
+#ifdef __x86_64__
+  if (rt_isa_now() >= RT_ISA_AVX2) return &rt_bsdfs_avx2;
+#endif
+  return &rt_bsdfs_base;
+}
+
+static bool is_other(const rt_bsdf *bsdf) { return bsdf && bsdf->kind != RT_BSDF_DIFFUSE; }
+
+void rt_bsdfs_eval(const rt_bsdf_lanes *bsdfs, const int32_t wanted[RT_LANES], const rt_vec3_lanes *wo,
+                   const rt_vec3_lanes *wi, rt_vec3_lanes *f, float pdf[RT_LANES]) {
+  kernel()->diffuse_eval(bsdfs, wo, wi, f, pdf);
+  RT_EACH_LANE(i) {
+    if (!wanted[i] || !is_other(bsdfs->of[i])) continue;
+    rt_vec3 from = v3_get(wo, i), to = v3_get(wi, i);
+    v3_put(f, i, rt_bsdf_eval(bsdfs->of[i], &from, &to, &pdf[i]));
+  }
+}
+
+void rt_bsdf_sample_put(rt_bsdf_sample_lanes *out, int i, bool any, const rt_bsdf_sample_t *sample) {
+  out->any[i] = any;
+  if (!any) return;
+  v3_put(&out->wi, i, sample->wi);
+  v3_put(&out->weight, i, sample->weight);
+  out->pdf[i] = sample->pdf;
+  out->eta_scale[i] = sample->eta_scale;
+  out->delta[i] = sample->delta;
+  out->transmission[i] = sample->transmission;
+}
+
+void rt_bsdfs_sample(const rt_bsdf_lanes *bsdfs, const rt_vec3_lanes *wo, const float u[3][RT_LANES],
+                     rt_bsdf_sample_lanes *out) {
+  kernel()->diffuse_sample(bsdfs, wo, u[1], u[2], out);
+  RT_EACH_LANE(i) {
+    if (!is_other(bsdfs->of[i])) continue;
+    rt_vec3 from = v3_get(wo, i);
+    rt_bsdf_sample_t sample;
+    bool any = rt_bsdf_sample(bsdfs->of[i], &from, (const float[3]){u[0][i], u[1][i], u[2][i]}, &sample);
+    rt_bsdf_sample_put(out, i, any, &sample);
+  }
 }

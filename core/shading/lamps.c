@@ -125,7 +125,7 @@ static double spot_falloff(const rt_lamp *lamp, double versine_here) {
 }
 
 bool rt_lamp_light(const rt_lamp *lamp, rt_vec3 ref, rt_light_sample *out) {
-  *out = (rt_light_sample){.delta = true, .pdf = 1.0f, .target = RT_NO_TARGET};
+  *out = (rt_light_sample){.delta = true, .pdf = 1.0f};
   if (lamp->kind == RT_LIGHT_SUN) {
     out->wi = v3((float)lamp->axis[0], (float)lamp->axis[1], (float)lamp->axis[2]);
     out->infinite = true;
@@ -148,7 +148,6 @@ bool rt_lamp_light(const rt_lamp *lamp, rt_vec3 ref, rt_light_sample *out) {
   }
   out->wi = v3((float)x, (float)y, (float)z);
   out->p = lamp->position;
-  out->point = true;
   out->radiance = v3((float)(lamp->intensity.x * strength), (float)(lamp->intensity.y * strength),
                      (float)(lamp->intensity.z * strength));
   return v3_is_finite(out->radiance) && !v3_is_zero(out->radiance);

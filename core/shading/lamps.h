@@ -23,6 +23,13 @@ rt_status rt_lamp_place(rt_lamp *out, const rt_light_desc *desc, const rt_affine
 void rt_lamp_hash(const rt_light_desc *desc, rt_sha256 *sha);
 /* Luminance of the flux. Of a sun: what passes the cross-section of a ball of radius `radius`. */
 double rt_lamp_power(const rt_lamp *lamp, double radius);
+/* A direction of light as seen from a reference point: see rt_light_lanes. */
+typedef struct {
+  rt_vec3 wi, p;
+  bool infinite, delta;
+  rt_rgb radiance;
+  float pdf;
+} rt_light_sample;
 /* Point, spot, and sun without a disk: what reaches `ref`, with pdf 1. False for nothing. */
 bool rt_lamp_light(const rt_lamp *lamp, rt_vec3 ref, rt_light_sample *out);
 /* Sun with a disk: a direction within it, uniformly by solid angle; and the density of direction w (unit), 0 outside.

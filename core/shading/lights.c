@@ -21,6 +21,7 @@
  *
  * Invariant: `units` and lights[i].probability are the same distribution; every light in the table has a probability
  * above 0. */
+#include <float.h>
 #include <stdlib.h>
 
 #include "base/elementary.h"
@@ -363,44 +364,70 @@ rt_status rt_lights_build(rt_lights *lights, const rt_geometry *geometry, const 
 
 /* ---- Sampling ---- */
 
-static bool sample_area(const rt_lights *lights, const light *l, const rt_materials *materials, rt_vec3 ref, double u0,
-                        float u1, rt_light_sample *out) {
-  rt_emitter_sample s;
-  if (!rt_emitter_sample_at(l->source, ref, u0, u1, &s)) return false;
-  bool front = v3_dot(s.n, s.wi) < 0.0f;
-  *out = (rt_light_sample){.wi = s.wi, .p = s.p, .p_error = s.p_error, .n = s.n, .pdf = s.pdf};
-  out->target = lights->keys[l - lights->lights].placement + s.primitive;
-  out->radiance = v3_scale(rt_material_emission(materials, l->material, s.u, s.v, front), l->scale);
-  return true;
-}
-
 static void sample_infinite(const rt_lights *lights, const light *l, float u0, float u1, rt_light_sample *out) {
-  *out = (rt_light_sample){.infinite = true, .target = RT_NO_TARGET};
+  *out = (rt_light_sample){.infinite = true};
   out->wi = l->kind == LIGHT_BACKGROUND ? rt_environment_sample(lights->environment, u0, u1)
                                         : rt_sun_sample(l->source, u0, u1);
   out->radiance = rt_lights_background_at(lights, out->wi, &out->pdf);
 }
 
-bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, double u_pick, float u0,
-                      float u1, rt_light_sample *out) {
-  if (!lights->n_lights) return false;
-  double rest;
-  const light *l = &lights->lights[rt_distribution_choose(lights->units, lights->n_lights, u_pick, &rest)];
-  switch (l->kind) {
-  case LIGHT_AREA:
-    /* What the choice of the light left of u_pick goes on behind the 24 bits of u0: a mesh may have millions of triangles. */
-    if (!sample_area(lights, l, materials, ref, (double)u0 + rest * 0x1p-24, u1, out)) return false;
-    out->pdf *= l->probability;
-    break;
-  case LIGHT_LAMP:
-    if (!rt_lamp_light(l->source, ref, out)) return false;
-    out->pdf = l->probability;
-    break;
-  case LIGHT_SUN_DISK:
-  case LIGHT_BACKGROUND: sample_infinite(lights, l, u0, u1, out); break;
+static void put_sample(rt_light_lanes *out, int i, bool any, const rt_light_sample *s) {
+  v3_put(&out->at.wi, i, s->wi);
+  v3_put(&out->at.p, i, s->p);
+  v3_put(&out->radiance, i, any ? s->radiance : v3_all(0.0f));
+  out->at.pdf[i] = s->pdf;
+  out->target[i] = RT_NO_TARGET;
+  out->infinite[i] = s->infinite;
+  out->point[i] = true; /* exact, or there is none */
+  out->delta[i] = s->delta;
+}
+
+void rt_lights_sample(const rt_lights *lights, const rt_materials *materials, const int32_t wanted[RT_LANES],
+                      const rt_vec3_lanes *refs, const double pick[RT_LANES], const float u0[RT_LANES],
+                      const float u1[RT_LANES], rt_light_lanes *out) {
+  const light *of[RT_LANES];
+  const rt_emitter *emitters[RT_LANES];
+  double u[RT_LANES];
+  bool areas = false;
+  RT_EACH_LANE(i) {
+    double rest;
+    of[i] = wanted[i] && lights->n_lights
+                ? &lights->lights[rt_distribution_choose(lights->units, lights->n_lights, pick[i], &rest)]
+                : NULL;
+    bool area = of[i] && of[i]->kind == LIGHT_AREA;
+    emitters[i] = area ? of[i]->source : NULL;
+    /* What the choice of the light left goes on behind the 24 bits of u0: a mesh may have millions of triangles. */
+    u[i] = area ? (double)u0[i] + rest * 0x1p-24 : 0.0;
+    areas |= area;
   }
-  return v3_is_finite(out->radiance) && !v3_is_zero(out->radiance) && v3_is_finite(out->wi) && out->pdf > 0.0f &&
-         isfinite(out->pdf);
+  if (areas) rt_emitters_sample(emitters, refs, u, u1, &out->at);
+  RT_EACH_LANE(i) {
+    const light *l = of[i];
+    rt_light_sample s = {.infinite = true};
+    if (!l) {
+      put_sample(out, i, false, &s);
+    } else if (l->kind == LIGHT_AREA) {
+      bool front = v3_dot(v3_get(&out->at.n, i), v3_get(&out->at.wi, i)) < 0.0f;
+      rt_rgb emission = rt_material_emission(materials, l->material, out->at.u[i], out->at.v[i], front);
+      v3_put(&out->radiance, i, v3_scale(emission, l->scale));
+      out->at.pdf[i] *= l->probability;
+      out->target[i] = lights->keys[l - lights->lights].placement + out->at.primitive[i];
+      out->infinite[i] = out->point[i] = out->delta[i] = false;
+    } else if (l->kind == LIGHT_LAMP) {
+      bool any = rt_lamp_light(l->source, v3_get(refs, i), &s);
+      s.pdf = l->probability;
+      put_sample(out, i, any, &s);
+    } else {
+      sample_infinite(lights, l, u0[i], u1[i], &s);
+      put_sample(out, i, true, &s);
+    }
+  }
+  RT_EACH_LANE(i) {
+    rt_vec3 wi = v3_get(&out->at.wi, i);
+    rt_rgb radiance = v3_get(&out->radiance, i);
+    float pdf = out->at.pdf[i];
+    out->any[i] = v3_is_bounded(radiance) & !v3_is_zero(radiance) & v3_is_bounded(wi) & (pdf > 0.0f) & (pdf <= FLT_MAX);
+  }
 }
 
 /* ---- Looking up ---- */

@@ -15,6 +15,7 @@
 #include "base/elementary.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "shading/bsdf.h"
 #include "shading/fresnel.h"
 
 #define IOR_GLASS_MIN 0.1f /* below 1: a bubble in something denser */
@@ -297,8 +298,8 @@ static bool choose(float *pick, float amount) {
   return second;
 }
 
-/* Of a material without parts. */
-static void bsdf_at(const rt_materials *materials, const material *m, float u, float v, rt_bsdf *out) {
+/* Of a material without parts; all but `delta`. */
+static void look_up(const rt_materials *materials, const material *m, float u, float v, rt_bsdf *out) {
   const rt_material_desc *d = &m->desc;
   *out = (rt_bsdf){.kind = RT_BSDF_NONE, .ior = 1.0f};
   switch (d->kind) {
@@ -330,8 +331,13 @@ static void bsdf_at(const rt_materials *materials, const material *m, float u, f
   out->color = color_at(materials, d->color, u, v);
 }
 
-void rt_material_bsdf(const rt_materials *materials, uint32_t id, float u, float v, bool front, float *pick,
-                      rt_bsdf *out) {
+static void bsdf_at(const rt_materials *materials, const material *m, float u, float v, rt_bsdf *out) {
+  look_up(materials, m, u, v, out);
+  out->delta = bsdf_is_delta(out);
+}
+
+const rt_bsdf *rt_material_bsdf(const rt_materials *materials, uint32_t id, float u, float v, bool front, float *pick,
+                                rt_bsdf *room) {
   const material *m = &materials->materials[id];
   while (m->desc.a != RT_NONE) { /* at most RT_SHADING_NESTING times */
     bool b =
@@ -339,10 +345,9 @@ void rt_material_bsdf(const rt_materials *materials, uint32_t id, float u, float
     front |= m->desc.kind == RT_MATERIAL_TWO_SIDED;
     m = &materials->materials[b ? m->desc.b : m->desc.a];
   }
-  if (m->bsdf_is_steady)
-    *out = m->bsdf;
-  else
-    bsdf_at(materials, m, u, v, out);
+  if (m->bsdf_is_steady) return &m->bsdf;
+  bsdf_at(materials, m, u, v, room);
+  return room;
 }
 
 /* ---- Adding ---- */

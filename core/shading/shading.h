@@ -41,6 +41,7 @@ typedef enum {
 } rt_bsdf_kind;
 typedef struct {
   rt_bsdf_kind kind;
+  bool delta;   /* only directions of probability zero: it cannot be evaluated, only sampled */
   bool schlick; /* metal: color is the reflectance at normal incidence; else eta and k */
   rt_rgb color;
   rt_rgb eta, k;
@@ -49,14 +50,12 @@ typedef struct {
   float f_internal; /* plastic: reflectance of the coat for diffuse light from inside; a function of ior */
 } rt_bsdf;
 
-/* The BSDF at a point, textures looked up. `front`: the viewer is on the side of the normal. `pick` in [0, 1) chooses
+/* The BSDF at a point, textures looked up, in `room` where it is not the same everywhere. `front`: the viewer is on the side of the normal. `pick` in [0, 1) chooses
  * between the parts of a mix; the choice is consumed, so that pick may be used on afterwards: it is rescaled in
  * place. */
-void rt_material_bsdf(const rt_materials *materials, uint32_t material, float u, float v, bool front, float *pick,
-                      rt_bsdf *out);
+const rt_bsdf *rt_material_bsdf(const rt_materials *materials, uint32_t material, float u, float v, bool front,
+                                float *pick, rt_bsdf *room);
 
-/* True when the BSDF has only directions of probability zero: it cannot be evaluated, only sampled. */
-bool rt_bsdf_is_delta(const rt_bsdf *bsdf);
 /* What it reflects of light that comes straight on, about: for denoisers. A light, which has no BSDF, counts as white. */
 rt_rgb rt_bsdf_albedo(const rt_bsdf *bsdf);
 /* f(wo, wi) |cos wi| for radiance carried from wi to wo, and the density of rt_bsdf_sample for wi. Opaque BSDFs
@@ -78,6 +77,27 @@ typedef struct {
  * below the horizon). */
 bool rt_bsdf_sample(const rt_bsdf *bsdf, const rt_vec3 *wo, const float u[3], rt_bsdf_sample_t *out);
 
+/* Eight of them: what rt_bsdf_eval and rt_bsdf_sample give, lane by lane. */
+typedef struct {
+  const rt_bsdf *of[RT_LANES]; /* NULL: none */
+  rt_vec3_lanes color;
+} rt_bsdf_lanes;
+static inline void rt_bsdfs_set(rt_bsdf_lanes *bsdfs, int i, const rt_bsdf *bsdf) {
+  bsdfs->of[i] = bsdf;
+  v3_put(&bsdfs->color, i, bsdf ? bsdf->color : v3_all(0.0f));
+}
+/* Where wanted; f is 0 and pdf means nothing else. */
+void rt_bsdfs_eval(const rt_bsdf_lanes *bsdfs, const int32_t wanted[RT_LANES], const rt_vec3_lanes *wo,
+                   const rt_vec3_lanes *wi, rt_vec3_lanes *f, float pdf[RT_LANES]);
+typedef struct {
+  rt_vec3_lanes wi, weight;
+  float pdf[RT_LANES], eta_scale[RT_LANES];
+  int32_t delta[RT_LANES], transmission[RT_LANES], any[RT_LANES]; /* any: the path goes on */
+} rt_bsdf_sample_lanes;
+void rt_bsdf_sample_put(rt_bsdf_sample_lanes *out, int i, bool any, const rt_bsdf_sample_t *sample);
+void rt_bsdfs_sample(const rt_bsdf_lanes *bsdfs, const rt_vec3_lanes *wo, const float u[3][RT_LANES],
+                     rt_bsdf_sample_lanes *out);
+
 /* Exact unpolarized Fresnel reflectance. cos_i in [0, 1] (dielectric: its sign says the side: > 0 outside). */
 float rt_fresnel_dielectric(float cos_i, float ior, float *cos_t); /* cos_t >= 0; 0 with total internal reflection */
 float rt_fresnel_conductor(float cos_i, float eta, float k);
@@ -96,20 +116,22 @@ uint32_t rt_lights_count(const rt_lights *lights); /* the background counts as o
 size_t rt_lights_bytes(const rt_lights *lights);
 void rt_lights_hash(const rt_lights *lights, rt_sha256 *sha);
 
+/* Eight points of lights as seen from reference points. */
 typedef struct {
-  rt_vec3 wi;            /* unit, towards the light, from the reference point (before offsets) */
-  rt_vec3 p, p_error, n; /* a point on the light and its outward normal; when finite and not `point` */
-  uint64_t target;       /* ordinal of the primitive that p is on; RT_NO_TARGET: none */
-  bool infinite;         /* background or sun: no p */
-  bool point;            /* p is exact: a point or spot light, n is 0 */
-  bool delta;            /* BSDF sampling cannot find it: MIS weight 1 */
-  rt_rgb radiance;       /* incident at the reference point along wi; for delta lights radiance / pdf is what counts */
-  /* Over solid angle, times the probability of choosing this light; > 0. Delta: the probability of choosing alone. */
-  float pdf;
-} rt_light_sample;
-/* Picks a light (u_pick) and a point on it (u0, u1). False when it gives nothing. */
-bool rt_lights_sample(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, double u_pick, float u0,
-                      float u1, rt_light_sample *out);
+  rt_emitter_lanes
+      at; /* wi (before offsets); p, where it is finite; p_error, n where it is not a `point` either; pdf is
+                          over solid angle, times the probability of choosing this light; delta: that alone */
+  rt_vec3_lanes radiance;     /* incident at the reference point along wi; delta: radiance / pdf is what counts */
+  uint64_t target[RT_LANES];  /* ordinal of the primitive that p is on; RT_NO_TARGET: none */
+  int32_t infinite[RT_LANES]; /* background or sun: no p */
+  int32_t point[RT_LANES];    /* p is exact: a point or spot light, without an n */
+  int32_t delta[RT_LANES];    /* BSDF sampling cannot find it: MIS weight 1 */
+  int32_t any[RT_LANES];      /* it gives something; else nothing here means anything */
+} rt_light_lanes;
+/* Where wanted, picks a light (`pick`) and a point on it (u0, u1). */
+void rt_lights_sample(const rt_lights *lights, const rt_materials *materials, const int32_t wanted[RT_LANES],
+                      const rt_vec3_lanes *refs, const double pick[RT_LANES], const float u0[RT_LANES],
+                      const float u1[RT_LANES], rt_light_lanes *out);
 /* What a ray from `ref` in direction wi that hit `surface` receives by emission, and the density with which
  * rt_lights_sample would have made wi (0 for what cannot be sampled). */
 rt_rgb rt_lights_surface(const rt_lights *lights, const rt_materials *materials, rt_vec3 ref, rt_vec3 wi,
