@@ -27,8 +27,8 @@ static inline rt_lanes f8_lanes(uint32_t of) {
   return _mm256_srlv_epi32(_mm256_set1_epi32((int)of), _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21));
 }
 static inline rt_f8 f8_pick(rt_f8 a, rt_lanes lanes) { return _mm256_permutevar8x32_ps(a, lanes); }
-/* (x - o) rd, with what f4_plane_origin makes of o: for boxes, by whichever arithmetic is fast. */
-static inline rt_f4 f4_plane_origin(rt_f4 o, rt_f4 rd) { return o * rd; }
+/* (x - o) rd, with what f_plane_origin makes of o: for boxes, by whichever arithmetic is fast. */
+static inline float f_plane_origin(float o, float rd) { return o * rd; }
 static inline rt_f8 f8_plane(rt_f8 x, rt_f8 o, rt_f8 rd) { return _mm256_fmsub_ps(x, rd, o); }
 /* Bit i is set where lane i's comparison is true. */
 static inline unsigned f8_le(rt_f8 a, rt_f8 b) {
@@ -72,7 +72,7 @@ static inline rt_f8 f8_pick(rt_f8 a, rt_lanes lanes) {
   for (int i = 0; i < 8; i++) picked[i] = of[lanes >> 3 * i & 7];
   return f8_load(picked);
 }
-static inline rt_f4 f4_plane_origin(rt_f4 o, rt_f4 rd) {
+static inline float f_plane_origin(float o, float rd) {
   (void)rd;
   return o;
 }

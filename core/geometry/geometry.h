@@ -55,11 +55,30 @@ typedef struct {
 } rt_hit;
 
 bool rt_intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit);
+
+/* Eight rays. */
+typedef struct {
+  rt_vec3_lanes o, d;
+  float tnear[RT_LANES], tfar[RT_LANES];
+} rt_ray_lanes;
+static inline void rt_ray_put(rt_ray_lanes *rays, int i, const rt_ray *ray) {
+  v3_put(&rays->o, i, ray->o);
+  v3_put(&rays->d, i, ray->d);
+  rays->tnear[i] = ray->tnear;
+  rays->tfar[i] = ray->tfar;
+}
+/* Of those that are wanted, which of them hit something, and how many; their hits one behind the other, in room for
+ * as many as are wanted. */
+int rt_intersect_lanes(const rt_geometry *geometry, const rt_ray_lanes *rays, const int32_t wanted[RT_LANES],
+                       bool camera, rt_hit hits[], int32_t found[RT_LANES]);
+
 /* Is there any hit? A ray to a sampled point of a light, which has t = 1 there, names the primitive that the point is
  * on: of that one, hits behind RT_TARGET_FROM do not count, since the ray's direction is rounded, so that it meets
  * the light's surface a little before or behind the point, more so where it grazes it. All else that is in the way
  * counts up to tfar. */
 bool rt_occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target);
+void rt_occluded_lanes(const rt_geometry *geometry, const rt_ray_lanes *rays, const uint64_t targets[RT_LANES],
+                       const int32_t wanted[RT_LANES], int32_t found[RT_LANES]);
 #define RT_NO_TARGET UINT64_MAX
 #define RT_TARGET_FROM (1.0f - 0x1p-12f)
 /* The definition of a hit: every primitive by the exact test, no tree. For the specs. */
@@ -79,9 +98,6 @@ typedef struct {
 void rt_surface_at(const rt_geometry *geometry, const rt_ray *ray, const rt_hit *hit, rt_surface *surface);
 
 /* Eight of them. */
-typedef struct {
-  rt_vec3_lanes o, d;
-} rt_ray_lanes;
 typedef struct {
   rt_vec3_lanes p, p_error, ng, ns;
   float u[RT_LANES], v[RT_LANES];

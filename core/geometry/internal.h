@@ -81,9 +81,11 @@ static inline bool rt_instance_ray(const rt_affine *to_child, rt_vec3 *o, rt_vec
 
 /* A direction beyond 2^+-32 is traced scaled by this power of two, so that nothing inside leaves the normal floats; 0
  * for all others. t is scaled by its inverse. */
+#define RT_LEAST_UNSCALED 0x1p-33f
+#define RT_MOST_UNSCALED 0x1p31f
 static inline int rt_ray_exponent(rt_vec3 d) {
   float largest = v3_abs_max(d);
-  if (largest >= 0x1p-33f && largest <= 0x1p31f) return 0; /* nearly always */
+  if (largest >= RT_LEAST_UNSCALED && largest <= RT_MOST_UNSCALED) return 0; /* nearly always */
   int exponent;
   (void)frexpf(largest, &exponent);
   return exponent >= -32 && exponent <= 32 ? 0 : -exponent;

@@ -6,8 +6,11 @@
 #include "geometry/geometry.h"
 
 typedef struct {
-  bool (*intersect)(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit);
-  bool (*occluded)(const rt_geometry *geometry, const rt_ray *ray, uint64_t target);
+  /* rt_intersect_lanes and rt_occluded_lanes. */
+  int (*intersect)(const rt_geometry *geometry, const rt_ray_lanes *rays, const int32_t wanted[RT_LANES], bool camera,
+                   rt_hit hits[], int32_t found[RT_LANES]);
+  void (*occluded)(const rt_geometry *geometry, const rt_ray_lanes *rays, const uint64_t targets[RT_LANES],
+                   const int32_t wanted[RT_LANES], int32_t found[RT_LANES]);
 } rt_kernel;
 
 extern const rt_kernel rt_kernel_base; /* of every processor: SSE2 on x86-64, NEON on AArch64 */

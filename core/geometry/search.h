@@ -76,25 +76,27 @@ static inline const rt_group *search_enter(search *s, const rt_item *item, uint3
   return group;
 }
 
-/* Makes a search for a ray; false where there is nothing to look for. *exponent is for search_end. Until something is
- * found, *hit is of no use to the caller. */
-static inline bool search_begin(search *s, const rt_geometry *geometry, const rt_ray *ray, uint64_t target, rt_hit *hit,
-                                line *l, int *exponent) {
-  *l = (line){f4_from(ray->o), f4_from(ray->d)};
-  if (i4_mask(f4_is_finite(l->o) & f4_is_finite(l->d)) != 0xf || !i4_mask(l->d != f4_all(0.0f))) return false;
+/* A search between tnear and tfar. Until something is found, *hit is of no use to the caller. */
+static inline void search_open(search *s, const rt_geometry *geometry, float tnear, float tfar, bool camera,
+                               uint64_t target, rt_hit *hit) {
   s->geometry = geometry;
-  s->tnear = ray->tnear + 0.0f; /* -0 is 0 */
-  s->camera = ray->camera;
+  s->tnear = tnear + 0.0f; /* -0 is 0 */
+  s->camera = camera;
   s->target = target;
   s->target_from = RT_TARGET_FROM;
   s->found = false;
   s->hit = hit;
-  s->hit->t = ray->tfar;
+  s->hit->t = tfar;
   s->hit->ordinal = UINT64_MAX;
   s->depth = 0;
-  *exponent = rt_ray_exponent(ray->d);
+}
+
+/* Scales what needs it; false where there is nothing to look for. *exponent is for search_end. */
+static inline bool search_scale(search *s, line *l, int *exponent) {
+  if (i4_mask(f4_is_finite(l->o) & f4_is_finite(l->d)) != 0xf || !i4_mask(l->d != f4_all(0.0f))) return false;
+  *exponent = rt_ray_exponent(v3_from(l->d));
   if (*exponent != 0) {
-    l->d = f4_from(rt_scale_by(ray->d, *exponent));
+    l->d = f4_from(rt_scale_by(v3_from(l->d), *exponent));
     s->tnear = ldexpf(s->tnear, -*exponent);
     s->hit->t = ldexpf(f_min(s->hit->t, FLT_MAX), -*exponent);
     s->target_from = ldexpf(s->target_from, -*exponent);

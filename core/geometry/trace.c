@@ -13,12 +13,29 @@ static const rt_kernel *kernel(void) {
 #endif
 }
 
+int rt_intersect_lanes(const rt_geometry *geometry, const rt_ray_lanes *rays, const int32_t wanted[RT_LANES],
+                       bool camera, rt_hit hits[], int32_t found[RT_LANES]) {
+  return kernel()->intersect(geometry, rays, wanted, camera, hits, found);
+}
+
+void rt_occluded_lanes(const rt_geometry *geometry, const rt_ray_lanes *rays, const uint64_t targets[RT_LANES],
+                       const int32_t wanted[RT_LANES], int32_t found[RT_LANES]) {
+  kernel()->occluded(geometry, rays, targets, wanted, found);
+}
+
 bool rt_intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
-  return kernel()->intersect(geometry, ray, hit);
+  rt_ray_lanes rays = {0};
+  int32_t found[RT_LANES];
+  rt_ray_put(&rays, 0, ray);
+  return rt_intersect_lanes(geometry, &rays, (const int32_t[RT_LANES]){true}, ray->camera, hit, found) > 0;
 }
 
 bool rt_occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target) {
-  return kernel()->occluded(geometry, ray, target);
+  rt_ray_lanes rays = {0};
+  int32_t found[RT_LANES];
+  rt_ray_put(&rays, 0, ray);
+  rt_occluded_lanes(geometry, &rays, (const uint64_t[RT_LANES]){target}, (const int32_t[RT_LANES]){true}, found);
+  return found[0];
 }
 
 /* ---- Everything -------------------------------------------------------------------------------------------------- */
@@ -27,8 +44,7 @@ static void test_mesh(search *s, const rt_item *item, const line *ray, uint64_t 
   const rt_shape *shape = rt_item_shape(s->geometry, item);
   if (s->camera && shape->hidden) return;
   const rt_mesh *mesh = shape->mesh;
-  rt_shear shear;
-  rt_shear_make(&shear, v3_from(ray->o), v3_from(ray->d));
+  rt_shear shear = rt_shear_of(v3_from(ray->o), v3_from(ray->d));
   for (size_t i = 0; i < mesh->n_triangles; i++) {
     const uint32_t *v = mesh->indices + 3 * i;
     float t, u, w;
@@ -61,9 +77,10 @@ static void test_everything(search *s, const rt_group *group, const line *ray, u
 
 bool rt_intersect_brute(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
   search s;
-  line l;
+  line l = {f4_from(ray->o), f4_from(ray->d)};
   int exponent;
-  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, hit, &l, &exponent)) return false;
+  search_open(&s, geometry, ray->tnear, ray->tfar, ray->camera, RT_NO_TARGET, hit);
+  if (!search_scale(&s, &l, &exponent)) return false;
   test_everything(&s, &geometry->groups[0], &l, 0);
   return search_end(&s, exponent);
 }

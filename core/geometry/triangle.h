@@ -29,21 +29,24 @@ typedef struct {
   float sx, sy, dz;
 } rt_shear;
 
-static inline void rt_shear_make(rt_shear *out, rt_vec3 o, rt_vec3 d) {
-  const float from[3] = {o.x, o.y, o.z}, dir[3] = {d.x, d.y, d.z};
+static inline int rt_next_axis(int axis) { return axis < 2 ? axis + 1 : 0; }
+
+/* Without branches, for loops over lanes, and since nobody can guess a bounce's direction. */
+static inline rt_shear rt_shear_of(rt_vec3 o, rt_vec3 d) {
   const float ax = fabsf(d.x), ay = fabsf(d.y), az = fabsf(d.z);
-  /* x, else y, else z; without branches, since nobody can guess a bounce's direction. */
-  int x_wins = (ax > ay) & (ax > az), y_wins = !(ax > ay) & (ay > az);
-  int kz = 2 - 2 * x_wins - y_wins, kx = x_wins + 2 * y_wins, ky = 2 * x_wins + !(x_wins | y_wins);
-  out->kx = kx;
-  out->ky = ky;
-  out->kz = kz;
-  out->ox = from[kx];
-  out->oy = from[ky];
-  out->oz = from[kz];
-  out->sx = dir[kx] / dir[kz];
-  out->sy = dir[ky] / dir[kz];
-  out->dz = dir[kz];
+  bool x_wins = (ax > ay) & (ax > az), y_wins = !(ax > ay) & (ay > az); /* x, else y, else z */
+  rt_shear s;
+  s.kz = x_wins ? 0 : y_wins ? 1 : 2;
+  s.kx = x_wins ? 1 : y_wins ? 2 : 0;
+  s.ky = x_wins ? 2 : y_wins ? 0 : 1;
+  s.ox = x_wins ? o.y : y_wins ? o.z : o.x;
+  s.oy = x_wins ? o.z : y_wins ? o.x : o.y;
+  s.oz = x_wins ? o.x : y_wins ? o.y : o.z;
+  float dx = x_wins ? d.y : y_wins ? d.z : d.x, dy = x_wins ? d.z : y_wins ? d.x : d.y;
+  s.dz = x_wins ? d.x : y_wins ? d.y : d.z;
+  s.sx = dx / s.dz;
+  s.sy = dy / s.dz;
+  return s;
 }
 
 /* The test proper, on sheared vertices. True for t in (tnear, tmax] that is finite; u and v are the weights of b and

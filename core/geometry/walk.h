@@ -32,15 +32,20 @@
 #include "geometry/bvh.h"
 #include "geometry/f8.h"
 #include "geometry/kernel.h"
+#include "geometry/ready.h"
 #include "geometry/search.h"
 
 /* A node leaves at most seven children behind. */
 #define STACK (7 * RT_TREE_DEPTH + 1)
-#define LEAST_D 0x1p-40f   /* of a component of d, as a part of the largest: for boxes only */
-#define LEAST_PAD 0x1p-94f /* of a box, in lengths of d's largest component, which is 2^-33 at least: no subnormal */
 
 /* The walk is compiled twice: with `any` true it ends at the first hit. */
 #define EACH_WAY static inline __attribute__((always_inline))
+
+EACH_WAY uint32_t float_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
 
 static void visit_nearest(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base);
 static void visit_any(search *s, const rt_item *item, uint32_t which, const line *ray, uint64_t base);
@@ -151,31 +156,20 @@ EACH_WAY void test_leaf(search *s, const rt_group *group, uint32_t index, const 
 
 /* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
-/* A ray made ready for boxes: by axis, the row that it enters by and the one that it leaves by, as bytes from the
- * node, and what f8_plane wants of the origins moved away from them by E. */
+/* A ray made ready for boxes, in all lanes: by axis, the row that it enters by and the one that it leaves by, as bytes
+ * from the node, and the rest as in ready.h. */
 typedef struct {
   size_t enter[3], leave[3];
   rt_f8 enter_o[3], leave_o[3], rd[3], tnear;
 } slabs;
 
-EACH_WAY void make_slabs(slabs *r, const rt_group *group, const line *ray, float tnear) {
-  const rt_f4 o = ray->o, d = ray->d;
-  float largest = v3_abs_max(v3_from(d));
-  float pad = group->pad_o * v3_abs_max(v3_from(o)) + group->pad_s + largest * LEAST_PAD;
-  rt_f4 rd = f4_all(1.0f) / f4_copysign(f4_max(f4_abs(d), f4_all(largest * LEAST_D)), d);
-  rt_f4 away = f4_copysign(f4_all(pad), d);
-  rt_f4 enter_o = f4_plane_origin(o + away, rd), leave_o = f4_plane_origin(o - away, rd);
-  rt_i4 finite = f4_is_finite(enter_o) & f4_is_finite(leave_o);
-  rt_i4 negative = (rt_i4)d < 0;
-  for (int i = 0; i < 3; i++) {
-    size_t row = sizeof(float[8]), turn = row & (size_t)negative[i];
-    r->rd[i] = f8_all(finite[i] ? rd[i] : 1.0f);
-    r->enter_o[i] = f8_all(finite[i] ? enter_o[i] : INFINITY);
-    r->leave_o[i] = f8_all(finite[i] ? leave_o[i] : -INFINITY);
-    r->enter[i] = 2 * (size_t)i * row + turn;
-    r->leave[i] = r->enter[i] ^ row;
-  }
-  r->tnear = f8_all(tnear);
+EACH_WAY void make_slab(slabs *r, int axis, float rd, float enter_o, float leave_o) {
+  size_t row = sizeof(float[8]);
+  r->enter[axis] = 2 * (size_t)axis * row + (float_bits(rd) >> 31) * row;
+  r->leave[axis] = r->enter[axis] ^ row;
+  r->rd[axis] = f8_all(rd);
+  r->enter_o[axis] = f8_all(enter_o);
+  r->leave_o[axis] = f8_all(leave_o);
 }
 
 EACH_WAY rt_f8 meet_plane(const rt_node *node, size_t row, rt_f8 o, rt_f8 rd) {
@@ -196,11 +190,6 @@ EACH_WAY unsigned meet_boxes(const rt_node *node, const slabs *r, float best, rt
 /* A child that waits: its near as bits, which are in order of the nears as these are not negative, above its index. */
 typedef uint64_t entry;
 
-EACH_WAY uint32_t float_bits(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
 EACH_WAY entry entry_of(const rt_node *node, const float nears[8], unsigned mask) {
   int lane = __builtin_ctz(mask);
   return (entry)float_bits(nears[lane]) << 32 | node->child[lane];
@@ -271,13 +260,13 @@ EACH_WAY void test_leaf_item(search *s, const rt_group *group, uint32_t index, c
   test_item(s, &group->items[index], which, ray, base, any);
 }
 
-EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
+EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, const ready *made, uint64_t base, bool any) {
   const rt_tree *tree = &group->tree;
-  if (!tree->nodes) return;
-  rt_shear shear;
-  slabs r;
-  rt_shear_make(&shear, v3_from(ray->o), v3_from(ray->d));
-  make_slabs(&r, group, ray, s->tnear);
+  const rt_shear shear = made->shear;
+  slabs r = {.tnear = f8_all(s->tnear)};
+  make_slab(&r, 0, made->rd.x, made->enter_o.x, made->leave_o.x);
+  make_slab(&r, 1, made->rd.y, made->enter_o.y, made->leave_o.y);
+  make_slab(&r, 2, made->rd.z, made->enter_o.z, made->leave_o.z);
   entry stack[STACK];
   size_t n = 0;
   uint32_t child = 0;
@@ -301,7 +290,8 @@ EACH_WAY void walk_tree(search *s, const rt_group *group, const line *ray, uint6
   }
 }
 
-EACH_WAY void walk_group(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
+/* Items that have no bounds. */
+EACH_WAY void test_always(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
   for (size_t i = 0; i < group->n_always; i++) {
     const rt_item *item = &group->items[group->always[i]];
     size_t n = item->is_instance ? rt_instance_count(&s->geometry->instances[item->index]) : 1;
@@ -310,7 +300,13 @@ EACH_WAY void walk_group(search *s, const rt_group *group, const line *ray, uint
       if (any && s->found) return;
     }
   }
-  walk_tree(s, group, ray, base, any);
+}
+
+EACH_WAY void walk_group(search *s, const rt_group *group, const line *ray, uint64_t base, bool any) {
+  test_always(s, group, ray, base, any);
+  if (!group->tree.nodes || (any && s->found)) return;
+  ready made = ready_of(group, v3_from(ray->o), v3_from(ray->d));
+  walk_tree(s, group, ray, &made, base, any);
 }
 
 /* ---- Instances and entry ----------------------------------------------------------------------------------------- */
@@ -330,23 +326,46 @@ static void visit_any(search *s, const rt_item *item, uint32_t which, const line
   visit(s, item, which, ray, base, true);
 }
 
-static bool intersect(const rt_geometry *geometry, const rt_ray *ray, rt_hit *hit) {
+/* Ray i of eight; one that is not plain is made ready once more, scaled. */
+EACH_WAY bool trace_lane(const rt_geometry *geometry, const rt_ray_lanes *rays, const ready_lanes *all, int i,
+                         bool camera, uint64_t target, rt_hit *hit, bool any) {
+  const rt_group *group = &geometry->groups[0];
   search s;
-  line l;
+  line l = {f4_from(v3_get(&rays->o, i)), f4_from(v3_get(&rays->d, i))};
+  search_open(&s, geometry, rays->tnear[i], rays->tfar[i], camera, target, hit);
+  if (all->plain[i]) {
+    test_always(&s, group, &l, 0, any);
+    if (!group->tree.nodes || (any && s.found)) return s.found;
+    ready made = ready_get(all, i);
+    walk_tree(&s, group, &l, &made, 0, any);
+    return s.found;
+  }
   int exponent;
-  if (!search_begin(&s, geometry, ray, RT_NO_TARGET, hit, &l, &exponent)) return false;
-  walk_group(&s, &geometry->groups[0], &l, 0, false);
+  if (!search_scale(&s, &l, &exponent)) return false;
+  walk_group(&s, group, &l, 0, any);
   return search_end(&s, exponent);
 }
 
-static bool occluded(const rt_geometry *geometry, const rt_ray *ray, uint64_t target) {
-  search s;
-  line l;
-  int exponent;
-  rt_hit hit;
-  if (!search_begin(&s, geometry, ray, target, &hit, &l, &exponent)) return false;
-  walk_group(&s, &geometry->groups[0], &l, 0, true);
-  return s.found;
+static int intersect(const rt_geometry *geometry, const rt_ray_lanes *rays, const int32_t wanted[RT_LANES], bool camera,
+                     rt_hit hits[], int32_t found[RT_LANES]) {
+  ready_lanes all;
+  int n = 0;
+  ready_all(&all, &geometry->groups[0], rays);
+  RT_EACH_LANE(i) {
+    found[i] = wanted[i] && trace_lane(geometry, rays, &all, i, camera, RT_NO_TARGET, &hits[n], false);
+    n += found[i];
+  }
+  return n;
+}
+
+static void occluded(const rt_geometry *geometry, const rt_ray_lanes *rays, const uint64_t targets[RT_LANES],
+                     const int32_t wanted[RT_LANES], int32_t found[RT_LANES]) {
+  ready_lanes all;
+  ready_all(&all, &geometry->groups[0], rays);
+  RT_EACH_LANE(i) {
+    rt_hit hit;
+    found[i] = wanted[i] && trace_lane(geometry, rays, &all, i, false, targets[i], &hit, true);
+  }
 }
 
 const rt_kernel RT_KERNEL = {intersect, occluded};

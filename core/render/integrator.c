@@ -95,6 +95,7 @@ static void start(batch *b, const rt_integrator *integrator, const rt_path_start
     b->groups[i / RT_LANES].samplers.seed[i % RT_LANES] = sampler.seed;
     b->groups[i / RT_LANES].samplers.index[i % RT_LANES] = sampler.index;
   }
+  for (size_t g = 0; g < GROUPS; g++) RT_EACH_LANE(i) b->groups[g].paths.ray.tfar[i] = INFINITY;
   float u[8][RT_LANES];
   for (size_t i = 0; i < b->n; i++) {
     group *g = &b->groups[i / RT_LANES];
@@ -150,23 +151,21 @@ static void escape(batch *b, const group *g, int i) {
 static void trace(batch *b) {
   const rt_geometry *geometry = b->scene->geometry;
   size_t n = 0;
-  for (size_t at = 0; at < b->n; at++) {
-    group *g = &b->groups[at / RT_LANES];
-    int i = (int)(at % RT_LANES);
-    if (!g->paths.going[i]) continue;
-    rt_ray ray = {.o = v3_get(&g->paths.ray.o, i),
-                  .d = v3_get(&g->paths.ray.d, i),
-                  .tnear = 0.0f,
-                  .tfar = INFINITY,
-                  .camera = b->depth == 0};
-    b->tallies[g->number[i]].rays++;
-    if (!rt_intersect(geometry, &ray, &b->hits[n])) {
-      escape(b, g, i);
-      continue;
+  for (size_t begin = 0; begin < b->n; begin += RT_LANES) {
+    group *g = &b->groups[begin / RT_LANES];
+    int32_t found[RT_LANES];
+    rt_intersect_lanes(geometry, &g->paths.ray, g->paths.going, b->depth == 0, &b->hits[n], found);
+    RT_EACH_LANE(i) {
+      if (!g->paths.going[i]) continue;
+      b->tallies[g->number[i]].rays++;
+      if (!found[i]) {
+        escape(b, g, i);
+        continue;
+      }
+      rt_surface_prefetch(geometry, &b->hits[n]);
+      if (n != begin + (size_t)i) move(&b->groups[n / RT_LANES], (int)(n % RT_LANES), g, i);
+      n++;
     }
-    rt_surface_prefetch(geometry, &b->hits[n]);
-    if (n != at) move(&b->groups[n / RT_LANES], (int)(n % RT_LANES), g, i);
-    n++;
   }
   b->n = n;
 }
@@ -230,12 +229,13 @@ static void light_up(batch *b, const group *g, const rt_vertices *v, const float
   b->kernel->see_lights(v, &lights, &wi, shadows.wanted);
   rt_bsdfs_eval(&v->bsdf, shadows.wanted, &v->local_wo, &wi, &f, pdf);
   b->kernel->make_shadows(v, &lights, &g->paths.throughput, &f, pdf, &shadows);
+  int32_t found[RT_LANES];
+  rt_occluded_lanes(scene->geometry, &shadows.ray, lights.target, shadows.wanted, found);
   RT_EACH_LANE(i) {
     if (!shadows.wanted[i]) continue;
     tally *t = &b->tallies[g->number[i]];
-    rt_ray ray = {.o = v3_get(&shadows.ray.o, i), .d = v3_get(&shadows.ray.d, i), .tfar = shadows.tfar[i]};
     t->rays++;
-    if (!rt_occluded(scene->geometry, &ray, lights.target[i])) add(t, b->depth + 1, v3_get(&shadows.radiance, i));
+    if (!found[i]) add(t, b->depth + 1, v3_get(&shadows.radiance, i));
   }
 }
 

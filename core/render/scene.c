@@ -183,16 +183,28 @@ static void trace_chunk(void *context, size_t chunk, int worker) {
   size_t begin = chunk * CHUNK, end = begin + CHUNK < job->n ? begin + CHUNK : job->n;
   uint64_t hits = 0;
   double t_sum = 0.0;
-  for (size_t i = begin; i < end; i++) {
-    const float *r = job->rays + 8 * i;
-    rt_ray ray = {.o = v3(r[0], r[1], r[2]), .tnear = r[3], .d = v3(r[4], r[5], r[6]), .tfar = r[7]};
-    rt_hit hit;
-    if (job->any) {
-      hits += rt_occluded(geometry, &ray, RT_NO_TARGET);
-    } else if (rt_intersect(geometry, &ray, &hit)) {
-      hits++;
-      t_sum += (double)hit.t;
+  rt_ray_lanes rays = {0};
+  uint64_t targets[RT_LANES];
+  RT_EACH_LANE(i) targets[i] = RT_NO_TARGET;
+  for (; begin < end; begin += RT_LANES) {
+    int32_t wanted[RT_LANES], found[RT_LANES];
+    rt_hit hit[RT_LANES];
+    RT_EACH_LANE(i) {
+      size_t at = begin + (size_t)i;
+      const float *r = job->rays + 8 * at;
+      wanted[i] = at < end;
+      if (!wanted[i]) continue;
+      rt_ray_put(&rays, i,
+                 &(rt_ray){.o = v3(r[0], r[1], r[2]), .tnear = r[3], .d = v3(r[4], r[5], r[6]), .tfar = r[7]});
     }
+    if (job->any) {
+      rt_occluded_lanes(geometry, &rays, targets, wanted, found);
+      RT_EACH_LANE(i) hits += (uint64_t)found[i];
+      continue;
+    }
+    int n = rt_intersect_lanes(geometry, &rays, wanted, false, hit, found);
+    for (int i = 0; i < n; i++) t_sum += (double)hit[i].t;
+    hits += (uint64_t)n;
   }
   job->chunks[chunk].hits = hits;
   job->chunks[chunk].t_sum = t_sum;

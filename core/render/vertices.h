@@ -55,7 +55,6 @@ typedef struct {
 /* Rays to sampled points of lights, and what arrives along them if nothing is in the way. */
 typedef struct {
   rt_ray_lanes ray;
-  float tfar[RT_LANES];
   rt_vec3_lanes radiance;
   int32_t wanted[RT_LANES];
 } rt_shadows;

@@ -49,7 +49,8 @@ static void make_shadows(const rt_vertices *restrict v, const rt_light_lanes *re
     d = v3_pick(infinite, d, wi);
     v3_put(&out->ray.o, i, from);
     v3_put(&out->ray.d, i, d);
-    out->tfar[i] = f_pick(infinite, SHADOW_END, INFINITY);
+    out->ray.tnear[i] = 0.0f;
+    out->ray.tfar[i] = f_pick(infinite, SHADOW_END, INFINITY);
     out->wanted[i] &= !v3_is_zero(v3_get(&out->radiance, i)) & !v3_is_zero(d);
   }
 }
