@@ -56,13 +56,11 @@ typedef struct {
 
 /* The item whose triangle or instance has a number. Items without any have the start of their next. */
 static inline uint32_t rt_tree_item(const rt_tree *tree, uint32_t number) {
-  size_t item = 0, above = tree->n_items; /* start[item] <= number < start[above] */
-  while (above - item > 1) {
-    size_t middle = item + (above - item) / 2;
-    if (tree->start[middle] <= number)
-      item = middle;
-    else
-      above = middle;
+  size_t item = 0; /* start[item] <= number < start[item + n]; without branches that nobody can guess */
+  for (size_t n = tree->n_items; n > 1;) {
+    size_t half = n / 2;
+    item = tree->start[item + half] <= number ? item + half : item;
+    n -= half;
   }
   return (uint32_t)item;
 }
