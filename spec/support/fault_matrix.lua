@@ -130,7 +130,7 @@ end
 -- How many machines were alive at the kill, and whom it met, which is noted right after; nil where there was none.
 local function kill(double)
   local alive, pids
-  loop.until_true(5, 0.01, function()
+  loop.until_true(30, 0.01, function() -- a busy machine is slow to note it
     for _, event in ipairs(double:ledger()) do
       if event.event == "fault" and event.what == "kill" then alive = event.alive end
       if event.event == "killed" then pids = event.pids end
