@@ -158,8 +158,8 @@ typedef struct {
   float pdf[RT_LANES];            /* density over solid angle at the reference point; 0: there is none */
   uint32_t primitive[RT_LANES];   /* that p is on: its ordinal is the placement's plus this */
 } rt_emitter_lanes;
-/* Points of emitters as seen from `refs`, from two uniform numbers in [0, 1) each; the first, which also chooses among a
- * mesh's triangles, has a double's digits. Where `emitters` is NULL the lane gets what means nothing.
+/* Points of emitters as seen from `refs`, from two uniform numbers in [0, 1) each; the first, which also chooses among
+ * a mesh's triangles, has a double's digits. Where `emitters` is NULL the lane gets what means nothing.
  * Spheres that are still spheres in the world and do not hold the reference are sampled by solid angle (a cone);
  * everything else by area. */
 void rt_emitters_sample(const rt_emitter *const emitters[RT_LANES], const rt_vec3_lanes *refs,

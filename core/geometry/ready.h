@@ -1,5 +1,5 @@
-/* Rays made ready for a group's tree, for triangles and for boxes: one, or eight at a time in a loop over lanes. Internal
- * to this room; compiled for an instruction set each, with walk.h, which says why boxes may be tested so. */
+/* Rays made ready for a group's tree, for triangles and for boxes: one, or eight in a loop over lanes. Internal to this
+ * room; compiled for an instruction set each, with walk.h, which says why boxes may be tested so. */
 #ifndef RT_GEOMETRY_READY_H
 #define RT_GEOMETRY_READY_H
 

@@ -1,5 +1,5 @@
-/* The walk of a ray through trees, for the instruction set that the file which includes this is compiled for. It defines
- * RT_KERNEL, and gets an rt_kernel of this name. Stands on search.h, bvh.h and f8.h.
+/* The walk of a ray through trees, for the instruction set that the file which includes this is compiled for. It
+ * defines RT_KERNEL, and gets an rt_kernel of this name. Stands on search.h, bvh.h and f8.h.
  *
  * A hit is the least (t, ordinal) among all primitives that their exact tests accept (triangle.h, shape.c). The tree
  * may only leave out what cannot be that, by two written bounds.

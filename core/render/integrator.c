@@ -6,8 +6,8 @@
  * "Megakernels Considered Harmful"), and vertices are shaded eight at a time, in the lanes of vector registers
  * (vertices.h, and rt_surfaces_at, rt_bsdfs_eval, rt_lights_sample below it). A path knows nothing of its batch.
  *
- * Invariant, when a round begins: of the batch's paths the first n places hold all that are not ended and some that are,
- * which the round's rays leave behind; what all places hold is in vertices.h. */
+ * Invariant, when a round begins: the first n places hold all paths that are not ended, and some that are, which the
+ * round's rays leave behind; what a place holds is in vertices.h. */
 #include "render/integrator.h"
 
 #include <math.h>
@@ -208,7 +208,7 @@ static const rt_bsdf *meet_material(batch *b, const group *g, const rt_vertices 
   return last ? NULL : bsdf;
 }
 
-/* Next event estimation: the light that one sampled point of one light sends to each vertex, if it is seen from there. */
+/* Next event estimation: the light that one sampled point of one light sends to each vertex, where it is seen. */
 static void light_up(batch *b, const group *g, const rt_vertices *v, const float u[8][RT_LANES]) {
   const rt_scene *scene = b->scene;
   rt_light_lanes lights;

@@ -7,9 +7,9 @@
 
 #include "shading/shading.h"
 
-/* A path whose throughput is below this goes on with a probability that brings it up to this. Roulette at 1 ends so many
- * paths, and makes so much of the others, that those which come upon a caustic speckle the picture: at 1/2 scenes/
- * bench_cornell.lua takes a quarter less time for the same noise, rays for rays, and at 1/3 it is no better. */
+/* A path whose throughput is below this goes on with a probability that brings it up to this. Roulette at 1 ends so
+ * many paths, and makes so much of the others, that those which come upon a caustic speckle the picture: at 1/2
+ * scenes/bench_cornell.lua takes a quarter less time for the same noise, rays for rays, and at 1/3 it is no better. */
 #define ROULETTE_BELOW 0.5f
 /* From this bounce on a path may be ended whatever its throughput: light trapped in loss-free glass would go round for
  * ever. */
@@ -20,7 +20,8 @@
  * that the mesh itself would let out, since refraction by another normal than the surface's cannot be reversed. */
 #define SHADING_NORMALS_END 64
 
-/* Shadow rays end this far before the light, relative to their length: what the rounding of their direction and of t takes. */
+/* Shadow rays end this far before the light, relative to their length: what the rounding of their direction and of t
+ * takes. */
 #define SHADOW_END (1.0f - 4.0f * RT_U)
 
 typedef struct {
@@ -40,8 +41,8 @@ typedef struct {
   rt_frame_lanes frame;
 } rt_vertices;
 
-/* Paths between two vertices. Invariant: `throughput` is the product of BSDF weights from the camera to the ray's origin,
- * so that radiance L arriving along the ray adds throughput * L; `pdf` is the density over solid angle with which the
+/* Paths between two vertices. Invariant: `throughput` is the product of BSDF weights from the camera to the ray's
+ * origin, so that radiance L arriving along the ray adds throughput * L; `pdf` is the density over solid angle with which the
  * last vertex chose the ray, and `delta` says that no other technique could have found it. */
 typedef struct {
   rt_ray_lanes ray;
@@ -59,8 +60,8 @@ typedef struct {
   int32_t wanted[RT_LANES];
 } rt_shadows;
 
-/* Of opaque materials, which reflect on both sides, the frame is turned to the viewer; glass needs to know which side is
- * outside. */
+/* Of opaque materials, which reflect on both sides, the frame is turned to the viewer; glass needs to know which side
+ * is outside. */
 static inline rt_vec3 oriented(rt_vec3 normal, bool transmissive, rt_vec3 ng, rt_vec3 wo) {
   return v3_pick(!transmissive & (v3_dot(ng, wo) < 0.0f), normal, v3_neg(normal));
 }

@@ -50,13 +50,13 @@ typedef struct {
   float f_internal; /* plastic: reflectance of the coat for diffuse light from inside; a function of ior */
 } rt_bsdf;
 
-/* The BSDF at a point, textures looked up, in `room` where it is not the same everywhere. `front`: the viewer is on the side of the normal. `pick` in [0, 1) chooses
- * between the parts of a mix; the choice is consumed, so that pick may be used on afterwards: it is rescaled in
- * place. */
+/* The BSDF at a point, textures looked up, in `room` where it is not the same everywhere. `front`: the viewer is on the
+ * side of the normal. `pick` in [0, 1) chooses between the parts of a mix; the choice is consumed, so that pick may be
+ * used on afterwards: it is rescaled in place. */
 const rt_bsdf *rt_material_bsdf(const rt_materials *materials, uint32_t material, float u, float v, bool front,
                                 float *pick, rt_bsdf *room);
 
-/* What it reflects of light that comes straight on, about: for denoisers. A light, which has no BSDF, counts as white. */
+/* What it reflects of light that comes straight on, about: for denoisers. A light has no BSDF, and counts as white. */
 rt_rgb rt_bsdf_albedo(const rt_bsdf *bsdf);
 /* f(wo, wi) |cos wi| for radiance carried from wi to wo, and the density of rt_bsdf_sample for wi. Opaque BSDFs
  * reflect on both sides: the caller has flipped the frame for them so that wo.z > 0; for glass z is the outward
