@@ -111,7 +111,7 @@ describe("a stopped render", function()
     local t <close> = new()
     local seed = os.time()
     math.randomseed(seed)
-    local words = { CORNELL, "--size", "160x120", "--spp", tostring(KILLS * 12), "--quiet" }
+    local words = { CORNELL, "--size", "160x120", "--spp", tostring(KILLS * 20), "--quiet" }
     local function render(options, ...)
       return run.rtlua(table.move({ ... }, 1, select("#", ...), #words + 1, { table.unpack(words) }), options)
     end

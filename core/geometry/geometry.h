@@ -49,8 +49,8 @@ typedef struct {
   float t;
   float u, v; /* triangle: barycentric weights of vertices 1 and 2; other shapes: what their own code wants */
   uint32_t shape, primitive; /* primitive: triangle of a mesh; face of a cylinder; 0 elsewhere */
+  uint32_t depth;            /* how many instances were entered */
   uint64_t ordinal;
-  uint32_t depth;                /* how many instances were entered */
   rt_place path[RT_MAX_NESTING]; /* these, outermost first */
 } rt_hit;
 
