@@ -114,8 +114,11 @@ describe("a tree", function()
     end
     local core, chosen = core_of(scene_of(mesh(triangles))), system.isa()
     for i = 1, estimate.samples(2000) do
-      local o, d = { 0, 0, 0 }, { 0, 0, 0 }
-      for axis = 1, 3 do o[axis] = (2 * math.random() - 1) * 1e30 end
+      local o, d = {}, {}
+      for axis = 1, 3 do
+        o[axis] = (2 * math.random() - 1) * 1e30
+        d[axis] = math.random() < 0.5 and 0.0 or -0.0
+      end
       o[i % 3 + 1], d[i % 3 + 1] = 4e30, -1e20 * (i % 2) - 1e-3
       local t, ordinal = probe.brute_hit(core, o[1], o[2], o[3], d[1], d[2], d[3])
       hits = hits + (t and 1 or 0)

@@ -14,7 +14,7 @@
 typedef struct {
   rt_shear shear;
   /* By axis, the reciprocal of d, and what f_plane_origin makes of the origin moved away by the pad from the plane that
-   * the ray enters by and from the one that it leaves by. rd is negative where d is, -0 too. */
+   * the ray enters by and from the one that it leaves by. Where these are finite rd is negative where d is, -0 too. */
   rt_vec3 rd, enter_o, leave_o;
 } ready;
 
@@ -22,9 +22,9 @@ static inline void ready_axis(float o, float d, float pad, float least, float *r
   float r = 1.0f / copysignf(f_max(fabsf(d), least), d), away = copysignf(pad, d);
   float enter = f_plane_origin(o + away, r), leave = f_plane_origin(o - away, r);
   bool finite = (fabsf(enter) <= FLT_MAX) & (fabsf(leave) <= FLT_MAX);
-  *rd = f_pick(finite, copysignf(1.0f, d), r);
-  *enter_o = f_pick(finite, copysignf(INFINITY, d), enter);
-  *leave_o = f_pick(finite, copysignf(INFINITY, -d), leave);
+  *rd = f_pick(finite, 1.0f, r);
+  *enter_o = f_pick(finite, INFINITY, enter);
+  *leave_o = f_pick(finite, -INFINITY, leave);
 }
 
 static inline ready ready_of(const rt_group *group, rt_vec3 o, rt_vec3 d) {
