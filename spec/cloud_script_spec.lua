@@ -154,27 +154,25 @@ describe("scripts/cloud.lua #life", function()
   end)
   it("costs less than a tenth of a second above the direct render", function()
     if SCALE > 1 then return end -- a sanitizer's build is another matter
-    -- The least wall clock of ten runs; on a computer that is busy with other things, the least processor time.
+    -- The least wall clock of ten runs and more; on a computer that is busy with other things, the least processor time.
     local busy = tonumber(io.lines "/proc/loadavg"():match "^%S+") > system.threads()
-    local function best(...)
-      local least = math.huge
-      for _ = 1, 10 do
-        local given = { "sh", "-c", '"$@"; times', "sh", ROOT .. "/rtlua", ... }
-        given.cwd, given.env, given.check = dir.path, options().env, true
-        local begin = system.now()
-        local result = process.run(given)
-        local seconds = system.now() - begin
-        if busy then
-          local user, kernel = result.stdout:match "\n0m([%d.]+)s 0m([%d.]+)s\n$" -- of the children
-          seconds = tonumber(user) + tonumber(kernel)
-        end
-        least = math.min(least, seconds)
-      end
-      return least
+    local function seconds_of(...)
+      local given = { "sh", "-c", '"$@"; times', "sh", ROOT .. "/rtlua", ... }
+      given.cwd, given.env, given.check = dir.path, options().env, true
+      local begin = system.now()
+      local result = process.run(given)
+      if not busy then return system.now() - begin end
+      local user, kernel = result.stdout:match "\n0m([%d.]+)s 0m([%d.]+)s\n$" -- of the children
+      return tonumber(user) + tonumber(kernel)
     end
     local words = { "cornell.lua", "--spp", "1", "--size", "8x8", "-o", "a.png" }
-    local direct = best(table.unpack(words))
-    local above = best(ROOT .. "/scripts/cloud.lua", table.unpack(words)) - direct
+    local direct, through, above = math.huge, math.huge, nil
+    for turn = 1, 60 do -- what others do to the clock comes and goes, what the script costs does not
+      direct = math.min(direct, seconds_of(table.unpack(words)))
+      through = math.min(through, seconds_of(ROOT .. "/scripts/cloud.lua", table.unpack(words)))
+      above = through - direct
+      if turn >= 10 and above < 0.1 then break end
+    end
     assert.is_true(above < 0.1, ("%.0f ms above, %s"):format(1e3 * above, busy and "of processors" or "by the clock"))
   end)
 end)

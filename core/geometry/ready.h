@@ -56,9 +56,10 @@ static inline void ready_all(ready_lanes *restrict out, const rt_group *restrict
     out->kz[i] = r.shear.kz;
   }
   RT_EACH_LANE(i) {
-    float largest = v3_abs_max(v3_get(&rays->d, i));
-    out->plain[i] = v3_is_bounded(v3_get(&rays->o, i)) & v3_is_bounded(v3_get(&rays->d, i)) &
-                    (largest >= RT_LEAST_UNSCALED) & (largest <= RT_MOST_UNSCALED);
+    rt_vec3 d = v3_get(&rays->d, i);
+    float largest = v3_abs_max(d);
+    bool o_is_bounded = v3_is_bounded(v3_get(&rays->o, i)), d_is_bounded = v3_is_bounded(d);
+    out->plain[i] = o_is_bounded & d_is_bounded & (largest >= RT_LEAST_UNSCALED) & (largest <= RT_MOST_UNSCALED);
   }
 }
 

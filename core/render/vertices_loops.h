@@ -51,7 +51,8 @@ static void make_shadows(const rt_vertices *restrict v, const rt_light_lanes *re
     v3_put(&out->ray.d, i, d);
     out->ray.tnear[i] = 0.0f;
     out->ray.tfar[i] = f_pick(infinite, SHADOW_END, INFINITY);
-    out->wanted[i] &= !v3_is_zero(v3_get(&out->radiance, i)) & !v3_is_zero(d);
+    bool black = v3_is_zero(v3_get(&out->radiance, i)), nowhere = v3_is_zero(d);
+    out->wanted[i] &= !black & !nowhere;
   }
 }
 

@@ -426,7 +426,7 @@ void rt_lights_sample(const rt_lights *lights, const rt_materials *materials, co
     rt_vec3 wi = v3_get(&out->at.wi, i);
     rt_rgb radiance = v3_get(&out->radiance, i);
     float pdf = out->at.pdf[i];
-    out->any[i] = v3_is_bounded(radiance) & !v3_is_zero(radiance) & v3_is_bounded(wi) & (pdf > 0.0f) & (pdf <= FLT_MAX);
+    out->any[i] = v3_is_bounded(radiance) && !v3_is_zero(radiance) && v3_is_bounded(wi) && pdf > 0.0f && pdf <= FLT_MAX;
   }
 }
 
