@@ -154,7 +154,7 @@ describe("scripts/cloud.lua #life", function()
   end)
   it("costs less than a tenth of a second above the direct render", function()
     if SCALE > 1 then return end -- a sanitizer's build is another matter
-    -- The least wall clock of ten runs and more; on a computer that is busy with other things, the least processor time.
+    -- The least wall clock of ten runs or more; on a computer that is busy with other things, the least processor time.
     local busy = tonumber(io.lines "/proc/loadavg"():match "^%S+") > system.threads()
     local function seconds_of(...)
       local given = { "sh", "-c", '"$@"; times', "sh", ROOT .. "/rtlua", ... }
