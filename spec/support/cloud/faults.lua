@@ -147,8 +147,9 @@ local function victims_of(fault)
   add_relatives(victims, fault, all)
   local list = {}
   for pid in pairs(victims) do
+    local command = read("/proc/" .. pid .. "/cmdline") -- nil: has ended meanwhile
     -- 1 is init, and the double must outlive everyone.
-    if pid > 1 and all[pid] and not read("/proc/" .. pid .. "/cmdline"):find("spec/support/cloud/", 1, true) then
+    if pid > 1 and all[pid] and command and not command:find("spec/support/cloud/", 1, true) then
       list[#list + 1] = tostring(pid)
     end
   end
