@@ -2,12 +2,7 @@
 
 #include "base/isa.h"
 
-const rt_point_kernel *rt_points(void) {
-#ifdef __x86_64__
-  if (rt_isa_now() >= RT_ISA_AVX2) return &rt_points_avx2;
-#endif
-  return &rt_points_base;
-}
+const rt_point_kernel *rt_points(void) { return RT_BY_ISA(rt_points); }
 
 rt_point rt_point_get(const rt_point_lanes *points, int i) {
   return (rt_point){.p = d3_get(&points->p, i),

@@ -70,10 +70,7 @@ typedef struct {
                const double density[RT_LANES], rt_vec3_lanes *wi, float pdf[RT_LANES]);
 } rt_point_kernel;
 
-extern const rt_point_kernel rt_points_base;
-#ifdef __x86_64__
-extern const rt_point_kernel rt_points_avx2;
-#endif
+extern const rt_point_kernel rt_points_base, rt_points_avx2;
 const rt_point_kernel *rt_points(void); /* of the instruction set in use */
 
 #endif

@@ -67,7 +67,7 @@ static inline bool rt_triangle_sheared(float ax, float ay, float az, float bx, f
   return true;
 }
 
-/* Of a vertex, the same operations that trace.c does four at a time. */
+/* Of a vertex, the same operations that walk.h does eight at a time. */
 static inline void rt_shear_vertex(const rt_shear *s, const float *v, float *x, float *y, float *z) {
   float dz = v[s->kz] - s->oz;
   *x = (v[s->kx] - s->ox) - s->sx * dz;

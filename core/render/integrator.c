@@ -48,13 +48,6 @@ typedef struct {
   tally tallies[RT_BATCH];
 } batch;
 
-static const rt_vertex_kernel *kernel(void) {
-#ifdef __x86_64__
-  if (rt_isa_now() >= RT_ISA_AVX2) return &rt_vertices_avx2;
-#endif
-  return &rt_vertices_base;
-}
-
 static void add(tally *t, uint32_t scatterings, rt_rgb radiance) {
   rt_rgb *part = &t->light[scatterings < 2 ? scatterings : 2];
   *part = v3_add(*part, radiance);
@@ -311,7 +304,7 @@ void rt_integrator_samples(const rt_integrator *integrator, const rt_path_start 
   batch b;
   b.scene = integrator->scene;
   b.settings = integrator->settings;
-  b.kernel = kernel();
+  b.kernel = RT_BY_ISA(rt_vertices);
   b.n = n;
   memset(b.groups, 0, sizeof b.groups);
   start(&b, integrator, starts, features);

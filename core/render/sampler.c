@@ -71,11 +71,5 @@ rt_sampler rt_sampler_at(uint32_t x, uint32_t y, uint32_t sample, uint32_t seed)
 }
 
 void rt_sampler_pairs(const rt_sampler_lanes *samplers, uint32_t set, float out[8][RT_LANES]) {
-#ifdef __x86_64__
-  if (rt_isa_now() >= RT_ISA_AVX2) {
-    rt_sampler_pairs_avx2(samplers, set, out);
-    return;
-  }
-#endif
-  rt_sampler_pairs_base(samplers, set, out);
+  RT_BY_ISA(rt_sampler_pairs)(samplers, set, out);
 }

@@ -100,9 +100,6 @@ typedef struct {
                 const float u[RT_LANES], float most_survival, int32_t broken[RT_LANES]);
 } rt_vertex_kernel;
 
-extern const rt_vertex_kernel rt_vertices_base;
-#ifdef __x86_64__
-extern const rt_vertex_kernel rt_vertices_avx2;
-#endif
+extern const rt_vertex_kernel rt_vertices_base, rt_vertices_avx2;
 
 #endif

@@ -67,18 +67,11 @@ bool rt_bsdf_sample(const rt_bsdf *bsdf, const rt_vec3 *wo, const float u[3], rt
 
 /* ---- Eight at a time ---- */
 
-static const rt_bsdf_kernel *kernel(void) {
-#ifdef __x86_64__
-  if (rt_isa_now() >= RT_ISA_AVX2) return &rt_bsdfs_avx2;
-#endif
-  return &rt_bsdfs_base;
-}
-
 static bool is_other(const rt_bsdf *bsdf) { return bsdf && bsdf->kind != RT_BSDF_DIFFUSE; }
 
 void rt_bsdfs_eval(const rt_bsdf_lanes *bsdfs, const int32_t wanted[RT_LANES], const rt_vec3_lanes *wo,
                    const rt_vec3_lanes *wi, rt_vec3_lanes *f, float pdf[RT_LANES]) {
-  kernel()->diffuse_eval(bsdfs, wo, wi, f, pdf);
+  RT_BY_ISA(rt_bsdfs)->diffuse_eval(bsdfs, wo, wi, f, pdf);
   RT_EACH_LANE(i) {
     if (!wanted[i] || !is_other(bsdfs->of[i])) continue;
     rt_vec3 from = v3_get(wo, i), to = v3_get(wi, i);
@@ -99,7 +92,7 @@ void rt_bsdf_sample_put(rt_bsdf_sample_lanes *out, int i, bool any, const rt_bsd
 
 void rt_bsdfs_sample(const rt_bsdf_lanes *bsdfs, const rt_vec3_lanes *wo, const float u[3][RT_LANES],
                      rt_bsdf_sample_lanes *out) {
-  kernel()->diffuse_sample(bsdfs, wo, u[1], u[2], out);
+  RT_BY_ISA(rt_bsdfs)->diffuse_sample(bsdfs, wo, u[1], u[2], out);
   RT_EACH_LANE(i) {
     if (!is_other(bsdfs->of[i])) continue;
     rt_vec3 from = v3_get(wo, i);

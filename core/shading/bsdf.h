@@ -34,10 +34,7 @@ typedef struct {
   void (*diffuse_sample)(const rt_bsdf_lanes *bsdfs, const rt_vec3_lanes *wo, const float u0[RT_LANES],
                          const float u1[RT_LANES], rt_bsdf_sample_lanes *out);
 } rt_bsdf_kernel;
-extern const rt_bsdf_kernel rt_bsdfs_base;
-#ifdef __x86_64__
-extern const rt_bsdf_kernel rt_bsdfs_avx2;
-#endif
+extern const rt_bsdf_kernel rt_bsdfs_base, rt_bsdfs_avx2;
 
 static inline void sample_delta(rt_bsdf_sample_t *out, rt_vec3 wi, rt_rgb weight) {
   *out = (rt_bsdf_sample_t){wi, weight, 1.0f, true, false, 1.0f};
